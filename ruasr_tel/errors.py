@@ -1,0 +1,55 @@
+"""Everything that ruasr_tel raises on purpose.
+
+    RuasrError
+    ├── ConfigError            the operator is told, exit code 2
+    ├── PortTaken              the operator is told, exit code 1
+    ├── ProtocolError          the peer broke its protocol: its leg ends, nothing else
+    ├── AudioFormatError       audio that cannot be read: its file or leg ends (also a ValueError)
+    ├── EngineError
+    │   ├── ModelLoadError     the model cannot be used: the operator is told, exit code 2
+    │   ├── DecodeError        this segment gets an empty final with the reason
+    │   └── EngineDied         the engine process ended under a segment; the scheduler tries again
+    └── Overloaded             a new call is refused, in its protocol's own way
+
+Messages say what is wrong and what to do, and carry the numbers.
+"""
+
+
+class RuasrError(Exception):
+    """Base of all errors below."""
+
+
+class ConfigError(RuasrError):
+    """The configuration cannot be used; names the key and the cure. Exit code 2."""
+
+
+class PortTaken(RuasrError):
+    """A door's port is in use; names the address. Exit code 1."""
+
+
+class ProtocolError(RuasrError):
+    """A peer sent what its protocol forbids; its leg ends with what was recognised so far."""
+
+
+class AudioFormatError(RuasrError, ValueError):
+    """Audio of a kind or content that cannot be read; the file or leg it came from ends."""
+
+
+class EngineError(RuasrError):
+    """Base of what an engine can do wrong."""
+
+
+class ModelLoadError(EngineError):
+    """A model cannot be used; one sentence names the file and the cure. Exit code 2."""
+
+
+class DecodeError(EngineError):
+    """One segment could not be decoded; its call gets an empty final with this reason."""
+
+
+class EngineDied(EngineError):
+    """The engine process ended or hung while it held a segment; the scheduler decides what next."""
+
+
+class Overloaded(RuasrError):
+    """There is no room for this work now: a new call is refused, a partial is skipped."""

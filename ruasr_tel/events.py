@@ -1,0 +1,136 @@
+"""What happens in a call, as frozen values: doors answer with them, sinks write them down.
+
+Times in seconds are call audio time: samples received on that leg before this point, divided by its
+rate (exact to the sample, no wall clock). `at` is the wall clock, aware UTC.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from ruasr_tel.types import CallId, LegId
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One recognised word.
+
+    Attributes:
+        text: the word, as the model writes it.
+        start_s: start in seconds of leg audio.
+        end_s: true end: the next token's time or the model's blank, never the last token's start.
+        confidence: 0..1, or None where the model gives no probabilities.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Where every received sample of a leg went: received = decoded + silence + dropped.
+
+    Attributes:
+        sample_rate_hz: rate of the counts below.
+        received: samples that came in.
+        decoded: samples in segments that the engine answered.
+        silence: samples that the voice activity detector left out.
+        dropped: samples that were never decoded, by reason.
+    """
+
+    sample_rate_hz: int
+    received: int
+    decoded: int
+    silence: int
+    dropped: dict[str, int]
+
+    @property
+    def difference(self) -> int:
+        """Samples unaccounted for; anything but 0 is a bug of ours."""
+        return self.received - self.decoded - self.silence - sum(self.dropped.values())
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A door accepted a call."""
+
+    call_id: CallId
+    at: datetime
+    door: str
+    peer: str
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The voice activity detector heard speech begin."""
+
+    call_id: CallId
+    leg_id: LegId
+    at: datetime
+    start_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Text of an open segment that two decodes agree on; may still change."""
+
+    call_id: CallId
+    leg_id: LegId
+    at: datetime
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """Text of one closed segment; never changes. Every segment gets exactly one, possibly empty.
+
+    Attributes:
+        start_s: start of the segment (pre-roll included).
+        end_s: end of the segment (hangover included, padding not).
+        reason: why the segment was closed: endpoint, length or flush.
+        confidence: mean of the words' confidence, or None.
+        error: why there is no text although there was speech, or None.
+    """
+
+    call_id: CallId
+    leg_id: LegId
+    at: datetime
+    segment: int
+    text: str
+    words: tuple[Word, ...]
+    start_s: float
+    end_s: float
+    reason: str
+    confidence: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dtmf:
+    """The PBX reported a key press."""
+
+    call_id: CallId
+    leg_id: LegId
+    at: datetime
+    digit: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The call is over, all its finals are out, and its audio is accounted for."""
+
+    call_id: CallId
+    at: datetime
+    reason: str
+    duration_s: float
+    finals: int
+    ledgers: dict[LegId, Ledger]
+
+
+Event: TypeAlias = CallStarted | SpeechStarted | Partial | Final | Dtmf | CallEnded
