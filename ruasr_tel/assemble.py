@@ -1,0 +1,269 @@
+"""Hypotheses to text in call time: in order, each exactly once, doubled words merged. Pure."""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ruasr_tel.boundary import SegmentReady
+from ruasr_tel.engines.base import Hypothesis
+from ruasr_tel.events import Word
+
+TOKEN_LASTS_S = 0.2
+"""Longest time that a word's last token is taken to sound; see docs/adr/0007 (our measurement)."""
+SAME_WORD_S = 0.3
+"""Two equal words whose starts differ by less, in the doubled audio, are one word said once."""
+_SPACES = (" ", "▁")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The text of one closed segment, ready to become a final.
+
+    Attributes:
+        segment: the segment's index.
+        text: all words, separated by single spaces.
+        words: with times in seconds of leg audio; empty where the engine gives no times.
+        start_s: start of the segment.
+        end_s: end of the segment.
+        reason: why the segment was closed.
+        confidence: mean confidence of the words, or None.
+        error: why there is no text although there was speech, or None.
+        fresh_samples: samples of the segment that no earlier segment held.
+    """
+
+    segment: int
+    text: str
+    words: tuple[Word, ...]
+    start_s: float
+    end_s: float
+    reason: str
+    confidence: float | None
+    error: str | None
+    fresh_samples: int
+
+
+def words_of(hypothesis: Hypothesis, start_s: float, end_s: float) -> list[Word]:
+    """Return the words of a hypothesis in call time.
+
+    A word ends where the next token begins (a space in letter vocabularies), at the latest
+    TOKEN_LASTS_S after its last token began: a token's own time is where it starts to sound.
+    Confidence is the geometric mean of its tokens' probabilities.
+
+    Args:
+        hypothesis: tokens with times from the segment's first sample.
+        start_s: start of the segment in seconds of leg audio.
+        end_s: end of the segment; no word ends later.
+    """
+    words: list[Word] = []
+    letters: list[int] = []
+
+    def finish(following: int) -> None:
+        if letters:
+            words.append(_word(hypothesis, letters, following, start_s, end_s))
+            letters.clear()
+
+    for i, token in enumerate(hypothesis.tokens):
+        if token.startswith(_SPACES):
+            finish(i)
+        if token.strip(" ▁"):
+            letters.append(i)
+    finish(len(hypothesis.tokens))
+    return words
+
+
+def _word(
+    hypothesis: Hypothesis, letters: Sequence[int], following: int, start_s: float, end_s: float
+) -> Word:
+    starts = hypothesis.starts_s
+    end = starts[letters[-1]] + TOKEN_LASTS_S
+    if following < len(starts):
+        end = min(end, max(starts[following], starts[letters[-1]]))
+    confidence = None
+    if hypothesis.log_probs is not None:
+        mean = sum(hypothesis.log_probs[i] for i in letters) / len(letters)
+        confidence = min(1.0, math.exp(mean)) if math.isfinite(mean) else 0.0
+    text = "".join(hypothesis.tokens[i] for i in letters).strip(" ▁")
+    return Word(
+        text,
+        min(start_s + starts[letters[0]], end_s),
+        min(start_s + end, end_s),
+        confidence,
+    )
+
+
+class Assembler:
+    """Puts one leg's answers in order and in call time.
+
+    The words of a hard cut's doubled audio are held back until the next segment tells what they
+    were, so that no final is ever taken back.
+
+    Args:
+        sample_rate_hz: the leg's rate.
+    """
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._rate_hz = sample_rate_hz
+        self._waiting: deque[_Pending] = deque()
+        self._held: list[Word] = []  # words of the last segment inside its repeated end
+        self._said_until_s = -math.inf  # end of the last word before them
+        self._last_text = ""
+
+    @property
+    def pending_samples(self) -> int:
+        """Samples of segments that have no line yet."""
+        return sum(p.segment.end - p.segment.start for p in self._waiting)
+
+    @property
+    def pending(self) -> int:
+        """Segments that have no line yet."""
+        return len(self._waiting)
+
+    def expect(self, segment: SegmentReady, offset_s: float = 0.0) -> None:
+        """Announce a segment that goes to recognition; segments come in order.
+
+        Args:
+            segment: the segment.
+            offset_s: seconds of leg audio before the buffer's sample 0.
+        """
+        start_s = offset_s + segment.start / self._rate_hz
+        self._waiting.append(_Pending(segment, start_s, offset_s + segment.end / self._rate_hz))
+
+    def answer(self, index: int, answer: Hypothesis | str) -> list[Line]:
+        """Take the answer for one segment; return the lines that are complete now, in order.
+
+        Args:
+            index: `SegmentReady.index`.
+            answer: the engine's hypothesis, or the reason why there is none.
+        """
+        for pending in self._waiting:
+            if pending.segment.index == index:
+                pending.answer = answer
+        lines: list[Line] = []
+        while self._waiting and (ready := self._waiting[0].answer) is not None:
+            lines.append(self._line(self._waiting.popleft(), ready))
+        return lines
+
+    def _line(self, pending: "_Pending", answer: Hypothesis | str) -> Line:
+        segment = pending.segment
+        hypothesis = answer if isinstance(answer, Hypothesis) else Hypothesis("")
+        words = self._words(pending, hypothesis)
+        text = " ".join(w.text for w in words)
+        if not hypothesis.tokens and hypothesis.text:
+            text = hypothesis.text
+            if segment.overlap:
+                text = without_repeated(self._last_text, text)
+        self._last_text = text
+        known = [w.confidence for w in words if w.confidence is not None]
+        return Line(
+            segment.index,
+            text,
+            tuple(words),
+            pending.start_s,
+            pending.end_s,
+            segment.reason.value,
+            sum(known) / len(known) if known else None,
+            answer if isinstance(answer, str) else None,
+            segment.end - segment.start - segment.overlap,
+        )
+
+    def _words(self, pending: "_Pending", hypothesis: Hypothesis) -> list[Word]:
+        segment = pending.segment
+        words = words_of(hypothesis, pending.start_s, pending.end_s)
+        if segment.overlap:
+            words = [w for w in words if (w.start_s + w.end_s) / 2 >= self._said_until_s]
+            middle_s = pending.start_s + segment.overlap / self._rate_hz / 2
+            words = merge(self._held, words, middle_s)
+            self._held = []
+        if segment.repeated:
+            zone_s = pending.end_s - segment.repeated / self._rate_hz
+            said = [w for w in words if w.start_s < zone_s]
+            self._held = words[len(said) :]
+            self._said_until_s = said[-1].end_s if said else -math.inf
+            words = said
+        return words
+
+
+@dataclass(slots=True)
+class _Pending:
+    segment: SegmentReady
+    start_s: float
+    end_s: float
+    answer: Hypothesis | str | None = None
+
+
+def merge(before: Sequence[Word], after: Sequence[Word], middle_s: float) -> list[Word]:
+    """Merge two readings of the same doubled audio, by token and by time.
+
+    A word that both have at about the same time is the seam. Without one, the earlier reading is
+    believed up to the middle of the doubled audio and the later one from there; two words that lie
+    on each other at that seam are one word cut differently, and the longer reading is kept.
+
+    Args:
+        before: words of the earlier segment inside the doubled audio.
+        after: words of the later segment, to its end.
+        middle_s: the middle of the doubled audio.
+    """
+    seams = [
+        (abs(b.start_s - a.start_s), i, j)
+        for i, b in enumerate(before)
+        for j, a in enumerate(after)
+        if b.text == a.text and abs(b.start_s - a.start_s) <= SAME_WORD_S
+    ]
+    if seams:
+        _, i, j = min(seams)
+        return [*before[: i + 1], *after[j + 1 :]]
+    first = [w for w in before if (w.start_s + w.end_s) / 2 < middle_s]
+    second = [w for w in after if (w.start_s + w.end_s) / 2 >= middle_s]
+    if not after:
+        first = list(before)
+    if first and second and _lie_on_each_other(first[-1], second[0]):
+        if len(first[-1].text) >= len(second[0].text):
+            del second[0]
+        else:
+            del first[-1]
+    return first + second
+
+
+def _lie_on_each_other(a: Word, b: Word) -> bool:
+    shared = min(a.end_s, b.end_s) - max(a.start_s, b.start_s)
+    return shared > min(a.end_s - a.start_s, b.end_s - b.start_s) / 2
+
+
+def without_repeated(before: str, after: str) -> str:
+    """Return `after` without the words that `before` ends with (engines without word times)."""
+    said, words = before.split(), after.split()
+    longest = next(
+        (n for n in range(min(len(said), len(words)), 0, -1) if said[-n:] == words[:n]), 0
+    )
+    return " ".join(words[longest:])
+
+
+class Agreement:
+    """What two decodes in a row of a growing segment agree on: the text of a partial.
+
+    Whole words only, except that the first word may show before it is complete: barge-in and
+    keyword spotting want something within a second.
+    """
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._shown = ""
+
+    def push(self, text: str) -> str | None:
+        """Add the newest decode; return the agreed text if it changed and is not empty."""
+        last, self._last = self._last, text
+        common = _common_prefix(last, text)
+        mid_word = any(len(t) > len(common) and t[len(common)] != " " for t in (last, text))
+        if mid_word and " " in common:
+            common = common.rpartition(" ")[0]
+        agreed = common.strip()
+        if not agreed or agreed == self._shown:
+            return None
+        self._shown = agreed
+        return agreed
+
+
+def _common_prefix(a: str, b: str) -> str:
+    same = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
+    return a[: min(len(a), len(b)) if same is None else same]

@@ -1,0 +1,422 @@
+"""The speech-boundary buffer: properties over arbitrary input, and each inherited fault by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from ruasr_tel.boundary import (
+    BoundaryBuffer,
+    BoundaryConfig,
+    BoundaryEvent,
+    Reason,
+    SegmentReady,
+    SpeechStarted,
+)
+from ruasr_tel.types import Samples
+from ruasr_tel.vad.base import VAD_RATE_HZ, WINDOW_SAMPLES
+
+RATES = st.sampled_from([8000, 11025, 16000, 44100])
+WINDOW_MS = 32
+
+
+def audio_of(windows: int, rate_hz: int, tail: int = 0, seed: int = 1) -> Samples:
+    """Noise for so many windows of the detector and a tail shorter than one."""
+    samples = windows * WINDOW_SAMPLES * rate_hz // VAD_RATE_HZ + tail
+    return np.random.default_rng(seed).integers(-3000, 3000, samples).astype(np.int16)
+
+
+def windows_of(*parts: tuple[float, int]) -> list[float]:
+    """(probability, milliseconds) parts as one probability per 32 ms window."""
+    return [p for probability, ms in parts for p in [probability] * round(ms / WINDOW_MS)]
+
+
+@dataclass
+class Run:
+    """What came out of a buffer that was fed to its end."""
+
+    events: list[BoundaryEvent]
+    buffer: BoundaryBuffer
+    audio: Samples
+    held: list[int] = field(default_factory=list)
+
+    @property
+    def segments(self) -> list[SegmentReady]:
+        return [e for e in self.events if isinstance(e, SegmentReady)]
+
+
+def feed(
+    probabilities: Sequence[float],
+    config: BoundaryConfig | None = None,
+    rate_hz: int = 8000,
+    audio: Samples | None = None,
+    tail: int = 0,
+) -> Run:
+    """Push window by window, then flush."""
+    config = config or BoundaryConfig()
+    buffer = BoundaryBuffer(config, rate_hz)
+    if audio is None:
+        audio = audio_of(len(probabilities), rate_hz, tail)
+    run = Run([], buffer, audio)
+    at = 0
+    for i, probability in enumerate(probabilities):
+        edge = (i + 1) * WINDOW_SAMPLES * rate_hz // VAD_RATE_HZ
+        run.events += buffer.push(audio[at:edge], [probability])
+        run.held.append(buffer.held)
+        at = edge
+    run.events += buffer.push(audio[at:])
+    run.events += buffer.flush()
+    return run
+
+
+PROBABILITIES = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.95]), st.integers(1, 70)), max_size=12
+).map(lambda parts: [p for p, n in parts for _ in range(n)])
+CONFIGS = st.builds(
+    BoundaryConfig,
+    pre_roll_ms=st.sampled_from([0, 100, 250]),
+    hangover_ms=st.sampled_from([0, 100, 300, 900]),
+    endpoint_ms=st.sampled_from([100, 500, 1000]),
+    max_segment_s=st.sampled_from([2.0, 3.1, 5.0]),
+    start_windows=st.sampled_from([1, 2, 3]),
+    pause_windows=st.sampled_from([1, 2, 3]),
+    overlap_ms=st.sampled_from([0, 400]),
+)
+
+
+@given(
+    PROBABILITIES, CONFIGS, RATES, st.integers(0, 200), st.lists(st.integers(0, 10**6)), st.data()
+)
+def test_any_split_of_the_input_gives_the_same_boundaries(
+    probabilities: list[float],
+    config: BoundaryConfig,
+    rate_hz: int,
+    tail: int,
+    cuts: list[int],
+    data: st.DataObject,
+) -> None:
+    whole = feed(probabilities, config, rate_hz, tail=tail)
+    buffer = BoundaryBuffer(config, rate_hz)
+    events: list[BoundaryEvent] = []
+    ends = sorted(c % (len(whole.audio) + 1) for c in cuts)
+    scored = 0
+    at = 0
+    for end in [*ends, len(whole.audio)]:
+        portion = data.draw(st.integers(0, len(probabilities) - scored))
+        events += buffer.push(whole.audio[at:end], probabilities[scored : scored + portion])
+        at, scored = end, scored + portion
+    events += buffer.push(probabilities=probabilities[scored:])
+    events += buffer.flush()
+    assert events == whole.events
+    for event, expected in zip(events, whole.events, strict=True):
+        if isinstance(event, SegmentReady) and isinstance(expected, SegmentReady):
+            np.testing.assert_array_equal(event.samples, expected.samples)
+
+
+@given(PROBABILITIES, CONFIGS, RATES, st.integers(0, 200))
+def test_segments_are_ordered_bounded_and_disjoint_but_for_declared_overlap(
+    probabilities: list[float], config: BoundaryConfig, rate_hz: int, tail: int
+) -> None:
+    run = feed(probabilities, config, rate_hz, tail=tail)
+    closed = repeated = 0
+    for number, segment in enumerate(run.segments):
+        assert segment.index == number
+        assert segment.start == max(closed - segment.overlap, segment.start)
+        assert closed - segment.overlap <= segment.start < segment.end <= len(run.audio)
+        assert closed <= segment.end
+        assert segment.overlap in (0, rate_hz * config.overlap_ms // 1000)
+        assert segment.end - segment.start <= config.max_segment_s * rate_hz
+        np.testing.assert_array_equal(segment.samples, run.audio[segment.start : segment.end])
+        assert segment.overlap == repeated
+        closed, repeated = segment.end, segment.repeated
+    assert repeated == 0
+
+
+@given(PROBABILITIES, CONFIGS, RATES, st.integers(0, 200))
+def test_every_speech_sample_is_in_a_segment_and_every_other_is_counted_as_silence(
+    probabilities: list[float], config: BoundaryConfig, rate_hz: int, tail: int
+) -> None:
+    run = feed(probabilities, config, rate_hz, tail=tail)
+    times_decoded = np.zeros(len(run.audio), int)
+    for segment in run.segments:
+        times_decoded[segment.start + segment.overlap : segment.end] += 1
+        if segment.overlap:
+            assert (times_decoded[segment.start : segment.start + segment.overlap] == 1).all()
+    assert times_decoded.max(initial=0) <= 1
+    edges = [i * WINDOW_SAMPLES * rate_hz // VAD_RATE_HZ for i in range(len(probabilities) + 1)]
+    speech = [p >= config.threshold for p in probabilities]
+    needed = config.start_windows
+    for i in range(len(speech)):
+        run_of_speech = speech[i : i + needed]
+        if all(run_of_speech):  # long enough to be a start, or cut short by the end of the audio
+            assert times_decoded[edges[i] : edges[min(i + needed, len(speech))]].all()
+    assert run.buffer.silence == (times_decoded == 0).sum()
+
+
+@given(PROBABILITIES, CONFIGS, RATES)
+def test_memory_is_bounded_by_the_limit_and_the_pre_roll(
+    probabilities: list[float], config: BoundaryConfig, rate_hz: int
+) -> None:
+    run = feed(probabilities, config, rate_hz)
+    limit = (config.max_segment_s + config.pre_roll_ms / 1000) * rate_hz
+    starting = (config.start_windows + 1) * WINDOW_SAMPLES * rate_hz / VAD_RATE_HZ
+    assert max(run.held, default=0) <= limit + starting
+    assert run.buffer.held == 0
+
+
+@given(PROBABILITIES, CONFIGS, RATES, st.integers(0, 200))
+def test_every_speech_start_is_closed_exactly_once(
+    probabilities: list[float], config: BoundaryConfig, rate_hz: int, tail: int
+) -> None:
+    speaking = False
+    for event in feed(probabilities, config, rate_hz, tail=tail).events:
+        if isinstance(event, SpeechStarted):
+            assert not speaking
+            speaking = True
+        else:
+            assert speaking
+            speaking = not event.ends_utterance
+            assert event.ends_utterance == (event.reason is not Reason.LENGTH)
+    assert not speaking
+
+
+@given(PROBABILITIES, CONFIGS, RATES, st.integers(0, 200))
+def test_flushing_twice_gives_what_flushing_once_gives(
+    probabilities: list[float], config: BoundaryConfig, rate_hz: int, tail: int
+) -> None:
+    run = feed(probabilities, config, rate_hz, tail=tail)
+    assert run.buffer.flush() == []
+    assert run.buffer.silence + sum(s.end - s.start - s.overlap for s in run.segments) == len(
+        run.audio
+    )
+
+
+@given(st.lists(st.floats(0, 0.49), max_size=300), RATES)
+def test_silence_gives_nothing(probabilities: list[float], rate_hz: int) -> None:
+    run = feed(probabilities, rate_hz=rate_hz)
+    assert run.events == []
+    assert run.buffer.silence == len(run.audio)
+
+
+def test_a_phrase_is_one_segment_with_pre_roll_hangover_and_endpoint() -> None:
+    run = feed(windows_of((0.0, 992), (0.9, 992), (0.0, 2016)))
+    speech, speech_end = 31 * 256, 62 * 256
+    segment = SegmentReady(
+        0, speech - 2000, speech_end + 2400, Reason.ENDPOINT, 0, 0, True, run.audio[:0]
+    )
+    assert run.events == [SpeechStarted(speech), segment]
+
+
+def test_an_endpoint_comes_when_the_silence_is_long_enough_and_not_before() -> None:
+    buffer = BoundaryBuffer(BoundaryConfig(endpoint_ms=500), 8000)
+    spoken = windows_of((0.9, 960))
+    buffer.push(audio_of(len(spoken), 8000), spoken)
+    quiet = [buffer.push(audio_of(1, 8000), [0.1]) for _ in range(16)]
+    assert [bool(events) for events in quiet] == [False] * 15 + [True]  # 15.6 windows
+
+
+def test_a_pause_shorter_than_the_endpoint_does_not_split_the_phrase() -> None:
+    run = feed(windows_of((0.9, 640), (0.1, 448), (0.9, 640), (0.0, 640)))
+    assert [s.reason for s in run.segments] == [Reason.ENDPOINT]
+
+
+def test_a_segment_never_starts_before_the_previous_one_ended() -> None:
+    config = BoundaryConfig(pre_roll_ms=2000, endpoint_ms=100, hangover_ms=100)
+    run = feed(windows_of((0.9, 640), (0.0, 320), (0.9, 640), (0.0, 320)), config)
+    first, second = run.segments
+    assert second.start == first.end
+
+
+def test_one_window_above_the_threshold_is_a_click_and_not_speech() -> None:
+    assert feed(windows_of((0.0, 320), (0.9, 32), (0.0, 640))).events == []
+
+
+def test_a_word_cut_off_by_the_hang_up_in_its_first_window_is_not_lost() -> None:
+    run = feed(windows_of((0.0, 320), (0.9, 32)), tail=100)
+    (segment,) = run.segments
+    assert (segment.end, segment.reason) == (len(run.audio), Reason.FLUSH)
+
+
+def test_the_clock_ends_an_utterance_when_audio_stops_arriving() -> None:
+    buffer = BoundaryBuffer(BoundaryConfig(), 8000)
+    probabilities = windows_of((0.9, 640))
+    buffer.push(audio_of(len(probabilities), 8000, tail=100), probabilities)
+    (segment,) = buffer.end_utterance()
+    assert isinstance(segment, SegmentReady)
+    assert (segment.reason, segment.end) == (Reason.ENDPOINT, buffer.end)
+    assert buffer.end_utterance() == []
+
+
+def test_the_clock_does_not_end_an_utterance_whose_audio_is_not_scored_yet() -> None:
+    buffer = BoundaryBuffer(BoundaryConfig(), 8000)
+    buffer.push(audio_of(40, 8000), windows_of((0.9, 640)))
+    assert buffer.end_utterance() == []
+
+
+def test_audio_that_no_detector_scored_counts_as_speech_at_the_flush() -> None:
+    buffer = BoundaryBuffer(BoundaryConfig(), 8000)
+    audio = audio_of(100, 8000)
+    buffer.push(audio)
+    events = buffer.flush()
+    assert [e.end for e in events if isinstance(e, SegmentReady)] == [len(audio)]
+    assert buffer.push(probabilities=[0.9] * 100) == []  # late: these windows are done
+    assert buffer.push(audio_of(2, 8000), [0.9, 0.9]) == [SpeechStarted(len(audio))]
+
+
+def test_the_open_segment_can_be_looked_at_for_a_partial() -> None:
+    buffer = BoundaryBuffer(BoundaryConfig(), 8000)
+    audio = audio_of(40, 8000)
+    assert len(buffer.open_audio()) == 0
+    assert buffer.open_start is None
+    buffer.push(audio, windows_of((0.0, 640), (0.9, 640)))
+    assert buffer.open_start == 20 * 256 - 2000
+    assert buffer.last_speech == 40 * 256
+    np.testing.assert_array_equal(buffer.open_audio(), audio[buffer.open_start :])
+
+
+# At the limit
+
+
+def speech_with_gap(gap: slice, windows: int, level: int = 0) -> Samples:
+    """Loud noise with one quiet stretch."""
+    audio = audio_of(windows, 8000)
+    audio[gap] = level
+    return audio
+
+
+def test_at_the_limit_the_cut_falls_in_the_longest_pause() -> None:
+    probabilities = windows_of(
+        (0.0, 320),
+        (0.9, 3200),
+        (0.1, 96),
+        (0.9, 3200),
+        (0.1, 288),
+        (0.9, 3200),
+        (0.1, 192),
+        (0.9, 6400),
+    )
+    first = feed(probabilities).segments[0]
+    pause_start = (10 + 100 + 3 + 100) * 256
+    assert first.reason is Reason.LENGTH
+    assert pause_start - 800 <= first.end <= pause_start + 9 * 256
+
+
+def test_of_equal_pauses_the_quieter_one_is_taken() -> None:
+    probabilities = windows_of((0.9, 4800), (0.1, 160), (0.9, 4800), (0.1, 160), (0.9, 9600))
+    quiet = slice(150 * 256, 155 * 256)
+    first = feed(probabilities, audio=speech_with_gap(quiet, len(probabilities))).segments[0]
+    assert quiet.start <= first.end <= quiet.stop
+
+
+def test_the_cut_reaches_back_over_the_detectors_lag_to_the_quiet() -> None:
+    probabilities = windows_of((0.9, 8000), (0.1, 64), (0.9, 12000))
+    quiet = slice(250 * 256 - 700, 250 * 256 - 100)  # the detector says "silence" when it is over
+    first = feed(probabilities, audio=speech_with_gap(quiet, len(probabilities))).segments[0]
+    assert quiet.start <= first.end <= quiet.stop
+
+
+def test_a_limit_that_falls_in_a_pause_ends_the_utterance_there() -> None:
+    run = feed(windows_of((0.0, 320), (0.9, 14400), (0.1, 480), (0.9, 320), (0.0, 640)))
+    first, second = run.segments
+    assert (first.reason, first.ends_utterance) == (Reason.ENDPOINT, True)
+    assert [type(e) for e in run.events] == [SpeechStarted, SegmentReady] * 2
+    assert second.start >= first.end
+
+
+def test_a_pause_of_100_ms_that_the_detector_missed_is_found_by_its_level() -> None:
+    probabilities = windows_of((0.9, 20000))
+    quiet = slice(64000, 64000 + 810)
+    first, second, *_ = feed(
+        probabilities, audio=speech_with_gap(quiet, len(probabilities), level=3)
+    ).segments
+    assert quiet.start <= first.end <= quiet.stop
+    assert (second.start, second.overlap) == (first.end, 0)
+
+
+def test_without_any_pause_the_cut_is_hard_and_doubled() -> None:
+    run = feed(windows_of((0.9, 20000), (0.0, 640)))
+    first, second = run.segments
+    assert 14.9 * 8000 <= first.end - first.start <= 15 * 8000
+    assert (second.start, second.overlap, first.repeated) == (first.end - 3200, 3200, 3200)
+    assert [e for e in run.events if isinstance(e, SpeechStarted)] == [SpeechStarted(0)]
+
+
+def test_a_segment_too_short_to_hold_a_level_is_cut_hard() -> None:
+    config = BoundaryConfig(max_segment_s=2.0, endpoint_ms=2000)
+    run = feed(windows_of((0.9, 640), (0.4, 640), (0.9, 2000)), config)
+    assert run.segments[0].reason is Reason.LENGTH
+
+
+def test_silence_right_after_a_hard_cut_still_closes_the_utterance() -> None:
+    windows = next(n for n in range(400, 500) if len(feed([0.9] * n).segments) == 2)
+    run = feed([0.9] * windows + [0.0] * 40)
+    assert [s.reason for s in run.segments] == [Reason.LENGTH, Reason.ENDPOINT]
+    assert run.segments[1].end > run.segments[0].end
+
+
+# Faults of the seed project's buffer, each never to come back
+
+
+def test_seed_fault_cut_at_a_third_of_the_buffer_mid_word() -> None:
+    speech_of_30_s = feed(windows_of((0.9, 30000))).segments[0]
+    assert speech_of_30_s.end - speech_of_30_s.start > 14.9 * 8000
+    probabilities = windows_of(*[(0.9, 2016), (0.1, 416)] * 8)  # 0.4 s pauses every 2 s
+    for segment in feed(probabilities).segments[:-1]:
+        window = segment.end // 256
+        assert min(probabilities[window : window + 4]) < 0.5
+
+
+def test_seed_fault_a_stop_consonant_of_40_ms_taken_for_a_pause() -> None:
+    stops = windows_of(*[(0.9, 320), (0.1, 32)] * 60)
+    assert feed(stops).segments[0].overlap == 0
+    assert feed(stops).segments[0].end - feed(stops).segments[0].start > 14.9 * 8000
+
+
+def test_seed_fault_the_search_never_looked_into_what_the_last_cut_left_over() -> None:
+    probabilities = windows_of((0.9, 13000), (0.1, 224), (0.9, 3000), (0.1, 192), (0.9, 14000))
+    first, second, *_ = feed(probabilities).segments
+    left_over = (406 + 7 + 94) * 256  # the second pause arrived in part before the first cut
+    assert first.end <= (406 + 7) * 256
+    assert left_over - 800 <= second.end <= left_over + 6 * 256
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 48000])
+def test_seed_fault_the_length_of_a_pause_depended_on_the_rate(rate_hz: int) -> None:
+    run = feed(windows_of((0.9, 960), (0.1, 480), (0.9, 960), (0.1, 640)), rate_hz=rate_hz)
+    assert [round(s.end / rate_hz, 2) for s in run.segments] == [2.7]
+
+
+def test_seed_fault_every_flush_moved_the_time_line() -> None:
+    buffer = BoundaryBuffer(BoundaryConfig(), 8000)
+    starts: list[int] = []
+    for turn in range(20):
+        probabilities = windows_of((0.0, 320), (0.9, 640))
+        events = buffer.push(audio_of(30, 8000, seed=turn), probabilities) + buffer.flush()
+        starts += [e.at for e in events if isinstance(e, SpeechStarted)]
+    assert starts == [(30 * turn + 10) * 256 for turn in range(20)]
+
+
+def test_seed_fault_silence_was_sent_to_recognition() -> None:
+    run = feed(windows_of((0.0, 30000), (0.9, 640), (0.0, 30000)))
+    decoded = sum(s.end - s.start for s in run.segments)
+    assert decoded <= (640 + 250 + 300 + 32) * 8
+
+
+def test_seed_fault_samples_beyond_the_maximum_were_cut_away() -> None:
+    run = feed(windows_of((0.9, 60000)))
+    assert run.segments[0].start == 0
+    assert run.segments[-1].end == len(run.audio)
+
+
+def test_seed_fault_the_tail_was_dropped_without_eof() -> None:
+    run = feed(windows_of((0.0, 320), (0.9, 500)), tail=255)
+    assert run.segments[-1].end == len(run.audio)
+
+
+def test_thresholds_out_of_order_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"threshold_off \(0\.7\) must not exceed"):
+        BoundaryConfig(threshold=0.6, threshold_off=0.7)
