@@ -195,9 +195,10 @@ class _Pending:
 def merge(before: Sequence[Word], after: Sequence[Word], middle_s: float) -> list[Word]:
     """Merge two readings of the same doubled audio, by token and by time.
 
-    A word that both have at about the same time is the seam. Without one, the earlier reading is
-    believed up to the middle of the doubled audio and the later one from there; two words that lie
-    on each other at that seam are one word cut differently, and the longer reading is kept.
+    A word that both have at about the same time is the seam; if one of them heard only a part of
+    it, the longer reading is kept. Without a seam, the earlier reading is believed up to the middle
+    of the doubled audio and the later one from there, and of two words that lie on each other
+    there, one is kept.
 
     Args:
         before: words of the earlier segment inside the doubled audio.
@@ -208,21 +209,26 @@ def merge(before: Sequence[Word], after: Sequence[Word], middle_s: float) -> lis
         (abs(b.start_s - a.start_s), i, j)
         for i, b in enumerate(before)
         for j, a in enumerate(after)
-        if b.text == a.text and abs(b.start_s - a.start_s) <= SAME_WORD_S
+        if _are_one_word(b, a)
     ]
     if seams:
         _, i, j = min(seams)
-        return [*before[: i + 1], *after[j + 1 :]]
-    first = [w for w in before if (w.start_s + w.end_s) / 2 < middle_s]
+        return [*before[:i], _longer(before[i], after[j]), *after[j + 1 :]]
+    first = [w for w in before if (w.start_s + w.end_s) / 2 < middle_s or not after]
     second = [w for w in after if (w.start_s + w.end_s) / 2 >= middle_s]
-    if not after:
-        first = list(before)
     if first and second and _lie_on_each_other(first[-1], second[0]):
-        if len(first[-1].text) >= len(second[0].text):
-            del second[0]
-        else:
-            del first[-1]
+        return [*first[:-1], _longer(first[-1], second[0]), *second[1:]]
     return first + second
+
+
+def _are_one_word(a: Word, b: Word) -> bool:
+    if a.text == b.text:
+        return abs(a.start_s - b.start_s) <= SAME_WORD_S
+    return (a.text in b.text or b.text in a.text) and _lie_on_each_other(a, b)
+
+
+def _longer(before: Word, after: Word) -> Word:
+    return before if len(before.text) >= len(after.text) else after
 
 
 def _lie_on_each_other(a: Word, b: Word) -> bool:

@@ -95,6 +95,7 @@ class Final:
         reason: why the segment was closed: endpoint, length or flush.
         confidence: mean of the words' confidence, or None.
         error: why there is no text although there was speech, or None.
+        delay_s: wall-clock seconds from the arrival of the last speech to this final.
     """
 
     call_id: CallId
@@ -108,6 +109,7 @@ class Final:
     reason: str
     confidence: float | None = None
     error: str | None = None
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

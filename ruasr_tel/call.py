@@ -1,0 +1,320 @@
+"""One call: its legs, its end, its ledger; and the registry that admits calls."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import structlog
+from pydantic import Field
+
+from ruasr_tel.errors import ConfigError, Overloaded
+from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Event, Final, Ledger, Partial
+from ruasr_tel.leg import Leg, Profile, Surroundings
+from ruasr_tel.metrics import Metrics
+from ruasr_tel.scheduler import Scheduler
+from ruasr_tel.section import Section
+from ruasr_tel.types import CallId, LegId
+from ruasr_tel.vad.batcher import VadBatcher
+
+TICK_S = 0.1
+"""How often legs look at the clock; five times finer than the default endpoint."""
+
+_log = structlog.get_logger(__name__)
+
+
+class CallsConfig(Section):
+    """How many calls, and how long they may take."""
+
+    max_calls: int = Field(500, ge=1, le=100_000)
+    """Calls at once; a further one is refused in its protocol's own way."""
+    max_wait_s: float = Field(5.0, gt=0, le=600)
+    """New calls are refused while a final would wait longer than this for the engine."""
+    finish_timeout_s: float = Field(30.0, gt=0, le=600)
+    """Longest wait for outstanding finals when a call ends."""
+    max_call_s: float = Field(14_400, ge=10, le=604_800)
+    """A call is ended after this long: somebody forgot to hang up."""
+    drain_s: float = Field(30.0, ge=0, le=3600)
+    """At a stop, how long running calls may go on before they are ended."""
+
+
+class Call:
+    """One conversation as the PBX knows it; made by `Calls.open`."""
+
+    def __init__(
+        self,
+        call_id: CallId,
+        door: str,
+        profile: Profile,
+        around: Callable[[Callable[[Event], None]], Surroundings],
+        publish: Callable[["Call", Event], None],
+        hang_up: Callable[[str], None] | None,
+    ) -> None:
+        self.call_id = call_id
+        self.door = door
+        self.profile = profile
+        self.finals = 0
+        self.hang_up = hang_up
+        self._publish = publish
+        self._around = around(self._emit)
+        self.started_s = self._around.mono()
+        self._legs: list[Leg] = []
+        self._open: dict[int, Leg] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._end: asyncio.Task[None] | None = None
+
+    def open_leg(self, sample_rate_hz: int, channel: int = 0) -> Leg:
+        """Open one party's audio.
+
+        A second leg on the same channel (the peer changed its rate) takes over where the first
+        one stopped; the first one's finals still come.
+
+        Args:
+            sample_rate_hz: rate of the samples that will be pushed.
+            channel: audio channel index, 0-based.
+        """
+        before = self._open.get(channel)
+        nth = sum(leg.channel == channel for leg in self._legs)
+        leg_id = LegId(f"{self.call_id}/{channel}" + (f".{nth + 1}" if nth else ""))
+        offset_s = 0.0 if before is None else before.clock_s
+        leg = Leg(
+            self.call_id, leg_id, sample_rate_hz, self.profile, self._around, channel, offset_s
+        )
+        if before is not None:
+            task = asyncio.create_task(_finish(before))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        self._legs.append(leg)
+        self._open[channel] = leg
+        return leg
+
+    def dtmf(self, leg: Leg, digit: str) -> None:
+        """Report a key press, at the leg's present time."""
+        self._emit(Dtmf(self.call_id, leg.leg_id, _utc(), digit, leg.clock_s))
+
+    async def end(self, reason: str) -> None:
+        """Flush every leg, wait for its finals (bounded), account for its audio; idempotent.
+
+        Args:
+            reason: why, for the log and the sinks: `hangup`, `eof`, `close`, `drain`, …
+        """
+        if self._end is None:
+            self._end = asyncio.create_task(self._finish(reason))
+        await asyncio.shield(self._end)
+
+    def tick(self, now_s: float) -> None:
+        """Let the legs look at the clock."""
+        for leg in self._open.values():
+            leg.tick(now_s)
+
+    async def _finish(self, reason: str) -> None:
+        await asyncio.gather(*self._closing, *(_finish(leg) for leg in self._open.values()))
+        ledgers = {leg.leg_id: leg.ledger() for leg in self._legs}
+        duration_s = max((leg.clock_s for leg in self._legs), default=0.0)
+        self._emit(CallEnded(self.call_id, _utc(), reason, duration_s, self.finals, ledgers))
+
+    def _emit(self, event: Event) -> None:
+        self.finals += isinstance(event, Final)
+        self._publish(self, event)
+
+
+async def _finish(leg: Leg) -> None:
+    try:
+        await leg.flush()
+    finally:
+        leg.close()
+
+
+class Calls:
+    """Every running call; doors open them here.
+
+    Args:
+        config: limits.
+        profiles: by name; `default` must be among them.
+        scheduler: takes segments of all calls.
+        batcher: scores windows of all legs.
+        publish: takes every event of every call (the sinks).
+        metrics: counts.
+        mono: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        config: CallsConfig,
+        profiles: Mapping[str, Profile],
+        scheduler: Scheduler,
+        batcher: VadBatcher,
+        publish: Callable[[Event], None],
+        metrics: Metrics,
+        mono: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config = config
+        self.profiles = profiles
+        self._scheduler = scheduler
+        self._batcher = batcher
+        self._publish = publish
+        self._metrics = metrics
+        self._mono = mono
+        self._running: dict[CallId, tuple[Call, Callable[[Event], None] | None]] = {}
+        self._accepting = True
+        self._ticker: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def __contains__(self, call_id: CallId) -> bool:
+        return call_id in self._running
+
+    def admit(self) -> None:
+        """Say whether a new call may come in now.
+
+        Raises:
+            Overloaded: no room; the message says why.
+        """
+        if not self._accepting:
+            raise Overloaded("the server is stopping and takes no new calls")
+        if len(self._running) >= self.config.max_calls:
+            raise Overloaded(f"{len(self._running)} calls are running, the limit (calls.max_calls)")
+        wait_s = self._scheduler.load
+        if wait_s > self.config.max_wait_s:
+            raise Overloaded(
+                f"a final would wait {wait_s:.1f} s for the engine, more than "
+                f"{self.config.max_wait_s:g} s (calls.max_wait_s)"
+            )
+
+    def profile(self, name: str | None) -> Profile:
+        """Return a profile by name, the default one for None.
+
+        Raises:
+            ConfigError: there is none of that name; the message lists the known ones.
+        """
+        found = self.profiles.get(name or "default")
+        if found is None:
+            known = ", ".join(sorted(self.profiles))
+            raise ConfigError(f"there is no profile {name!r}; known profiles: {known}")
+        return found
+
+    def open(
+        self,
+        *,
+        door: str,
+        call_id: CallId,
+        peer: str,
+        profile: str | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        hang_up: Callable[[str], None] | None = None,
+    ) -> Call:
+        """Begin a call.
+
+        Args:
+            door: the adapter's name.
+            call_id: as the PBX knows it; must not be running.
+            peer: address, for the log.
+            profile: how to listen.
+            on_event: takes the call's events, in order, in the event loop.
+            hang_up: how to end the call from this side (it ran too long), given the reason.
+
+        Raises:
+            Overloaded: no room for it.
+            ConfigError: unknown profile.
+        """
+        listening = self.profile(profile)
+        try:
+            self.admit()
+        except Overloaded:
+            self._metrics.calls.labels(door, "refused").inc()
+            raise
+        call = Call(call_id, door, listening, self._surroundings, self._on_event, hang_up)
+        self._running[call_id] = (call, on_event)
+        self._idle.clear()
+        self._metrics.active.labels(door).inc()
+        self._on_event(call, CallStarted(call_id, _utc(), door, peer, profile or "default"))
+        return call
+
+    async def start(self) -> None:
+        """Begin to watch the clock."""
+        self._ticker = asyncio.create_task(self._tick())
+
+    def stop_accepting(self) -> None:
+        """Refuse every new call from now on."""
+        self._accepting = False
+
+    async def idle(self, timeout_s: float) -> bool:
+        """Wait until no call is running; return whether that happened in time."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """End every call and stop watching the clock."""
+        await asyncio.gather(*(call.end("drain") for call, _ in list(self._running.values())))
+        if self._ticker is not None:
+            self._ticker.cancel()
+
+    def _surroundings(self, emit: Callable[[Event], None]) -> Surroundings:
+        return Surroundings(
+            self._scheduler, self._batcher, emit, self._mono, self.config.finish_timeout_s
+        )
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s = self._mono()
+            for call, _ in list(self._running.values()):
+                call.tick(now_s)
+                if call.hang_up and now_s - call.started_s > self.config.max_call_s:
+                    hang_up, call.hang_up = call.hang_up, None
+                    hang_up(f"longer than calls.max_call_s, {self.config.max_call_s:g} s")
+
+    def _on_event(self, call: Call, event: Event) -> None:
+        self._count(event)
+        on_event = self._running[call.call_id][1]
+        if isinstance(event, CallEnded):
+            self._ended(call, event)
+        self._publish(event)
+        if on_event is not None:
+            on_event(event)
+
+    def _ended(self, call: Call, event: CallEnded) -> None:
+        del self._running[call.call_id]
+        if not self._running:
+            self._idle.set()
+        self._metrics.active.labels(call.door).dec()
+        self._metrics.calls.labels(call.door, "ended").inc()
+        for leg_id, ledger in event.ledgers.items():
+            self._account(ledger)
+            if ledger.difference:
+                _log.error(
+                    "audio unaccounted for", call_id=call.call_id, leg_id=leg_id, **_shown(ledger)
+                )
+
+    def _account(self, ledger: Ledger) -> None:
+        fates = {"decoded": ledger.decoded, "silence": ledger.silence} | ledger.dropped
+        for fate, samples in fates.items():
+            self._metrics.audio_s.labels(fate).inc(samples / ledger.sample_rate_hz)
+        self._metrics.unaccounted.inc(abs(ledger.difference))
+
+    def _count(self, event: Event) -> None:
+        if isinstance(event, Final):
+            self._metrics.finals.labels(event.reason, str(event.error is not None).lower()).inc()
+            self._metrics.final_delay_s.observe(event.delay_s)
+        elif isinstance(event, Partial):
+            self._metrics.partials.inc()
+
+
+def _shown(ledger: Ledger) -> dict[str, object]:
+    return {
+        "received": ledger.received,
+        "decoded": ledger.decoded,
+        "silence": ledger.silence,
+        "dropped": ledger.dropped,
+        "difference": ledger.difference,
+    }
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,60 @@
+"""Prometheus metrics of calls and recognition; no call ids, no text."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from pydantic import Field
+
+from ruasr_tel.section import Section
+
+
+class MetricsConfig(Section):
+    """Where Prometheus can read the metrics."""
+
+    enabled: bool = False
+    """Whether to serve them over HTTP, at any path."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(9464, ge=0, le=65535)
+    """Port to listen on (OpenTelemetry's default for Prometheus exporters)."""
+
+
+class Metrics:
+    """All metrics of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.calls = Counter(
+            "ruasr_calls", "Calls by door and outcome", ["door", "outcome"], registry=self.registry
+        )
+        self.active = Gauge("ruasr_calls_active", "Calls now", ["door"], registry=self.registry)
+        self.finals = Counter(
+            "ruasr_finals",
+            "Finals by reason and error",
+            ["reason", "failed"],
+            registry=self.registry,
+        )
+        self.partials = Counter("ruasr_partials", "Partials shown", registry=self.registry)
+        self.audio_s = Counter(
+            "ruasr_audio_seconds",
+            "Received audio by fate: decoded, silence, or why it was dropped",
+            ["fate"],
+            registry=self.registry,
+        )
+        self.unaccounted = Counter(
+            "ruasr_unaccounted_samples",
+            "Samples that no ledger entry explains: anything but 0 is a bug",
+            registry=self.registry,
+        )
+        self.final_delay_s = Histogram(
+            "ruasr_final_delay_seconds",
+            "From the arrival of a segment's last speech to its final, endpointing included",
+            buckets=(0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 30),
+            registry=self.registry,
+        )
+
+    def serve(self, config: MetricsConfig) -> None:
+        """Start to answer scrapes, in a daemon thread of prometheus-client.
+
+        Raises:
+            OSError: the port is in use.
+        """
+        start_http_server(config.port, config.host, self.registry)
