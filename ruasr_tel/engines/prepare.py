@@ -1,0 +1,79 @@
+"""From a segment as a call has it to the waveform an engine can take, and back to its time.
+
+Engines end the whole process on input that a caller may well have (sherpa-onnx 2.0.1, our
+measurement: rate 0 is a SIGFPE, an empty batch a SIGSEGV, under 10 ms an exception), so nothing
+reaches them but what passed here.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ruasr_tel.audio.resample import resample
+from ruasr_tel.engines.base import EngineInfo, Hypothesis
+from ruasr_tel.errors import DecodeError
+from ruasr_tel.types import Samples, Waveform
+
+SHORTEST_S = 0.1
+"""Nothing shorter goes to an engine: below about 100 ms front ends fail or answer nonsense
+(sherpa-onnx 2.0.1, our measurement)."""
+
+
+def check(samples: Samples, sample_rate_hz: int) -> None:
+    """See that a segment is one that can be decoded.
+
+    Args:
+        samples: should be int16, shape (n,), n > 0.
+        sample_rate_hz: should be positive.
+
+    Raises:
+        DecodeError: it is not; says in what.
+    """
+    if samples.dtype != np.int16:
+        raise DecodeError(f"segment holds {samples.dtype} samples, expected int16")
+    if samples.ndim != 1:
+        raise DecodeError(f"segment has shape {samples.shape}, expected one dimension (mono)")
+    if not len(samples):
+        raise DecodeError("segment holds no samples")
+    if sample_rate_hz <= 0:
+        raise DecodeError(f"segment has a rate of {sample_rate_hz} Hz")
+
+
+def prepare(samples: Samples, sample_rate_hz: int, info: EngineInfo) -> Waveform:
+    """Return a segment at the engine's rate, with silence after it up to the engine's minimum.
+
+    Args:
+        samples: int16, shape (n,), n > 0, at `sample_rate_hz`.
+        sample_rate_hz: positive.
+        info: the engine that will take it.
+
+    Returns:
+        float32, shape (m,), contiguous, finite, at `info.sample_rate_hz`, at least
+        max(SHORTEST_S, info.min_segment_s) long.
+
+    Raises:
+        DecodeError: see `check`.
+    """
+    check(samples, sample_rate_hz)
+    waveform = resample(samples, sample_rate_hz, info.sample_rate_hz)
+    if not np.isfinite(waveform).all():
+        raise DecodeError("segment is not finite after resampling")
+    shortest = int(np.ceil(max(SHORTEST_S, info.min_segment_s) * info.sample_rate_hz))
+    if len(waveform) >= shortest:
+        return np.ascontiguousarray(waveform, dtype=np.float32)
+    padded = np.zeros(shortest, dtype=np.float32)
+    padded[: len(waveform)] = waveform
+    return padded
+
+
+def clip(hypothesis: Hypothesis, duration_s: float) -> Hypothesis:
+    """Return the hypothesis with no token later than the segment's real end.
+
+    Args:
+        hypothesis: of a padded waveform.
+        duration_s: how long the segment was without the padding.
+    """
+    if all(start <= duration_s for start in hypothesis.starts_s):
+        return hypothesis
+    starts_s = tuple(min(start, duration_s) for start in hypothesis.starts_s)
+    return replace(hypothesis, starts_s=starts_s)

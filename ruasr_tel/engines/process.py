@@ -1,0 +1,189 @@
+"""The engine as a supervised child process, seen from the server.
+
+sherpa-onnx ends the whole process on many bad models and some bad input (2.0.1, our measurement),
+so it never runs in the process that holds calls. A child that ends or hangs is replaced; the
+segments it held come back to the caller as `EngineDied`.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+from pydantic import Field
+
+from ruasr_tel.engines.base import EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.child import Child
+from ruasr_tel.engines.prepare import check
+from ruasr_tel.errors import DecodeError, EngineDied
+from ruasr_tel.section import Section
+from ruasr_tel.types import Samples
+
+_log = structlog.get_logger(__name__)
+
+
+class EngineProcessConfig(Section):
+    """How the engine process is watched. Times are our choice; see `hang_timeout_s`."""
+
+    load_timeout_s: float = Field(default=300.0, gt=0.0, le=3600.0)
+    """Seconds that a model may take to load."""
+
+    hang_timeout_s: float = Field(default=20.0, gt=0.0, le=600.0)
+    """A decode that takes longer, plus `hang_timeout_per_audio_s`, hangs: the process is killed."""
+
+    hang_timeout_per_audio_s: float = Field(default=2.0, ge=0.0, le=60.0)
+    """Seconds per second of audio on top; the slowest model that makes sense live needs 0.35."""
+
+    restart_delay_s: float = Field(default=0.1, gt=0.0, le=60.0)
+    """Pause before the first restart; doubles with each restart soon after the one before."""
+
+    restart_delay_max_s: float = Field(default=5.0, gt=0.0, le=600.0)
+    """Longest pause before a restart; a process that lives longer starts over at the shortest."""
+
+    stop_timeout_s: float = Field(default=5.0, gt=0.0, le=60.0)
+    """Seconds that the process has to end by itself when the server stops."""
+
+
+class EngineProcess:
+    """Decodes in a child process; the real `EngineHost`.
+
+    Args:
+        spec: what to load.
+        config: how to watch it.
+    """
+
+    def __init__(self, spec: EngineSpec, config: EngineProcessConfig) -> None:
+        self._spec = spec
+        self._config = config
+        self._info: EngineInfo | None = None
+        self._child: Child | None = None
+        self._up = asyncio.Event()  # set while there is a child, and for ever when closed
+        self._free = asyncio.Semaphore(spec.threads)
+        self._supervisor: asyncio.Task[None] | None = None
+        self._closed = False
+        self.restarts = 0
+        """How often the process was replaced."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine is and can do; known once it has started."""
+        assert self._info is not None, "start() comes first"
+        return self._info
+
+    @property
+    def slots(self) -> int:
+        """Decodes that run at once: the child's worker threads."""
+        return self._spec.threads
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, or None while there is none."""
+        return None if self._child is None else self._child.pid
+
+    def cpu_s(self) -> float:
+        """Return the child's user and system time in seconds; 0 while there is none."""
+        return 0.0 if self._child is None else cpu_s(self._child.pid)
+
+    async def start(self) -> EngineInfo:
+        """Start the child and load the model.
+
+        Raises:
+            ModelLoadError: the model cannot be used.
+            ConfigError: the engine or its provider is not available.
+        """
+        child = await Child.spawn(self._spec, self._config.load_timeout_s)
+        self._adopt(child)
+        self._supervisor = asyncio.create_task(self._supervise(child), name="engine supervisor")
+        return self.info
+
+    async def close(self) -> None:
+        """End the child; decodes that wait for it raise EngineDied."""
+        self._closed = True
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.gather(self._supervisor, return_exceptions=True)
+        if self._child is not None:
+            await self._child.close(self._config.stop_timeout_s)
+        self._up.set()
+
+    async def decode(self, batch: Sequence[tuple[Samples, int]]) -> list[Hypothesis]:
+        """Return one hypothesis per segment, in order; waits while the child is restarted.
+
+        Args:
+            batch: at least one segment: int16, shape (n,), n > 0, with its rate in Hz.
+
+        Raises:
+            DecodeError: these segments cannot be decoded.
+            EngineDied: the child ended, hung, or was closed while it held them.
+        """
+        if not batch:
+            raise DecodeError("a batch of no segments")
+        for samples, rate_hz in batch:
+            check(samples, rate_hz)
+        audio_s = sum(len(samples) / rate_hz for samples, rate_hz in batch)
+        config = self._config
+        limit_s = config.hang_timeout_s + config.hang_timeout_per_audio_s * audio_s
+        async with self._free:
+            child = await self._living()
+            return await child.decode(batch, limit_s)
+
+    async def _living(self) -> Child:
+        while self._child is None:
+            if self._closed:
+                raise EngineDied("the engine process is closed")
+            await self._up.wait()
+        return self._child
+
+    def _adopt(self, child: Child) -> None:
+        self._info = child.info
+        if child.alive:
+            self._child = child
+            self._up.set()
+            # Runs before any decode learns of the end, so none is sent again to a dead child.
+            child.on_end = self._bereave
+        _log.info(
+            "engine ready", pid=child.pid, model=child.info.model, load_s=round(child.load_s, 2)
+        )
+
+    def _bereave(self) -> None:
+        self._child = None
+        self._up.clear()
+
+    async def _supervise(self, child: Child) -> None:
+        delay_s = self._config.restart_delay_s
+        while True:
+            began_s = time.monotonic()
+            reason = await child.ended()
+            _log.error("engine process ended", pid=child.pid, reason=reason, output=child.output)
+            if time.monotonic() - began_s > self._config.restart_delay_max_s:
+                delay_s = self._config.restart_delay_s
+            child, delay_s = await self._replace(delay_s)
+            self.restarts += 1
+            self._adopt(child)
+
+    async def _replace(self, delay_s: float) -> tuple[Child, float]:
+        """Return a new child and the pause before the next one; tries until it succeeds."""
+        said = ""
+        while True:
+            await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, self._config.restart_delay_max_s)
+            try:
+                return await Child.spawn(self._spec, self._config.load_timeout_s), delay_s
+            except Exception as exc:  # noqa: BLE001 - calls wait: whatever it is, try again
+                if str(exc) != said:
+                    _log.error("engine does not start again", reason=str(exc))
+                said = str(exc)
+
+
+def cpu_s(pid: int) -> float:
+    """Return user and system time of a running process in seconds; 0 where that is not known.
+
+    From /proc/<pid>/stat, fields 14 and 15 (proc_pid_stat(5)).
+    """
+    with contextlib.suppress(OSError):
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0

@@ -1,0 +1,141 @@
+"""An engine without a model, for tests of everything around engines.
+
+It says `слово` for every half second of audio and misbehaves when the loudest sample of a segment
+has one of the marker values below (put a marker into quiet audio, at the engine's own rate: a
+resampler would change it). Options of its spec:
+
+    sample_rate_hz       rate it takes, default 8000, so that telephone audio is not resampled
+    batch_size           as in EngineInfo, default 1
+    confidence           whether it gives log probabilities, default false
+    delay_s              seconds per decode, default 0
+    delay_per_audio_s    seconds per second of audio on top, default 0
+    answer               `words` (default) or `measure`: the text is `отсчётов <n> пик <peak>`, so
+                         that a test can tell segments apart
+    fail_load            `model`, `config`, `crash`, `exit`, `hang`: how loading goes wrong
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from ruasr_tel.engines.base import EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
+from ruasr_tel.types import Waveform
+
+QUIET = 100
+"""Audio whose loudest int16 sample is below this is silence: the answer is empty."""
+
+RAISES = 1001
+"""Marker: the decode raises DecodeError."""
+
+HANGS = 1002
+"""Marker: the decode does not come back."""
+
+DIES = 1003
+"""Marker: the process ends at once with code 139, as after a segmentation fault."""
+
+MISCOUNTS = 1004
+"""Marker: the answer has one hypothesis too many."""
+
+CRASHES = 1005
+"""Marker: the decode raises something else than DecodeError."""
+
+WORD = "слово"
+WORD_S = 0.5
+LOG_PROB = -0.25
+_FOR_EVER_S = 3600.0
+
+
+class ScriptedEngine:
+    """Answers by rule; see the module's text."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        options = spec.options
+        self._delay_s = float(options.get("delay_s", 0.0))
+        self._delay_per_audio_s = float(options.get("delay_per_audio_s", 0.0))
+        self._measure = options.get("answer", "words") == "measure"
+        self._info = EngineInfo(
+            engine=spec.engine,
+            model=spec.model,
+            sample_rate_hz=int(options.get("sample_rate_hz", 8000)),
+            min_segment_s=spec.min_segment_s,
+            max_segment_s=spec.max_segment_s,
+            batch_size=int(options.get("batch_size", 1)),
+            confidence=bool(options.get("confidence", False)),
+            provider=spec.provider,
+        )
+
+    @property
+    def info(self) -> EngineInfo:
+        """What its spec asked for."""
+        return self._info
+
+    def decode(self, segments: Sequence[Waveform]) -> list[Hypothesis]:
+        """Return one hypothesis per segment, or what a marker asks for.
+
+        Raises:
+            DecodeError: a segment holds the marker RAISES.
+            RuntimeError: a segment holds the marker CRASHES.
+        """
+        audio_s = sum(len(segment) for segment in segments) / self._info.sample_rate_hz
+        time.sleep(self._delay_s + self._delay_per_audio_s * audio_s)
+        peaks = [peak(segment) for segment in segments]
+        _misbehave(peaks)
+        answers = [self._answer(*pair) for pair in zip(segments, peaks, strict=True)]
+        return answers + answers[:1] if MISCOUNTS in peaks else answers
+
+    def _answer(self, segment: Waveform, loudest: int) -> Hypothesis:
+        if loudest < QUIET:
+            words: list[str] = []
+        elif self._measure:
+            words = ["отсчётов", str(len(segment)), "пик", str(loudest)]
+        else:
+            words = [WORD] * max(1, int(len(segment) / (WORD_S * self._info.sample_rate_hz)))
+        return Hypothesis(
+            text=" ".join(words),
+            tokens=tuple(f" {word}" for word in words),
+            starts_s=tuple(index * WORD_S for index in range(len(words))),
+            log_probs=(LOG_PROB,) * len(words) if self._info.confidence else None,
+        )
+
+
+def peak(segment: Waveform) -> int:
+    """Return the loudest sample of float32 audio as the int16 value it came from."""
+    return round(float(np.abs(segment).max()) * 32768)
+
+
+def create(spec: EngineSpec) -> ScriptedEngine:
+    """Return the engine, or fail as option `fail_load` says.
+
+    Raises:
+        ModelLoadError: `fail_load: model`.
+        ConfigError: `fail_load: config`.
+        RuntimeError: `fail_load: crash`.
+    """
+    match spec.options.get("fail_load"):
+        case "model":
+            raise ModelLoadError(f"{spec.model_dir}/model.onnx is empty; fetch it again")
+        case "config":
+            raise ConfigError(f"engine.provider: {spec.provider} is not available here")
+        case "crash":
+            raise RuntimeError("no such tensor")
+        case "exit":
+            print("model.cc:42 tokens.txt has no blank", file=sys.stderr, flush=True)  # noqa: T201 - as sherpa-onnx does
+            os._exit(255)
+        case "hang":
+            time.sleep(_FOR_EVER_S)
+    return ScriptedEngine(spec)
+
+
+def _misbehave(peaks: Sequence[int]) -> None:
+    if RAISES in peaks:
+        raise DecodeError("the segment holds the marker RAISES")
+    if CRASHES in peaks:
+        raise RuntimeError("the segment holds the marker CRASHES")
+    if HANGS in peaks:
+        time.sleep(_FOR_EVER_S)
+    if DIES in peaks:
+        os._exit(139)

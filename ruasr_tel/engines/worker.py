@@ -1,0 +1,180 @@
+"""The engine process: `python -m ruasr_tel.engines.worker FD`, started by engines/process.py.
+
+It loads one model and decodes requests from the socket FD in worker threads. It ends when the
+socket is closed, so it never outlives the server, not even one that was killed. It imports little,
+so that a restart takes a fraction of a second plus the load of the model.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from queue import SimpleQueue
+
+import numpy as np
+
+from ruasr_tel.engines import wire
+from ruasr_tel.engines.base import Engine, EngineFactory, EngineSpec
+from ruasr_tel.engines.prepare import clip, prepare
+from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
+
+ENGINE_GROUP = "ruasr_tel.engines"
+PROBE_S = 1.0
+PROBE_LEVEL = 30
+"""Loudest sample of the probe, in int16: low noise, 61 dB below full scale."""
+
+
+def load(spec: EngineSpec) -> Engine:
+    """Return the engine a spec asks for, after it decoded one second of low noise.
+
+    Raises:
+        ConfigError: there is no such engine, or a package it needs is missing.
+        ModelLoadError: the model cannot be used.
+    """
+    try:
+        engine = _factory(spec.engine)(spec)
+        _probe(engine)
+    except (ConfigError, ModelLoadError):
+        raise
+    except Exception as exc:
+        what = f"model {spec.model}" + (f" in {spec.model_dir}" if spec.model_dir else "")
+        raise ModelLoadError(f"{what} cannot be used: {_describe(exc)}") from exc
+    return engine
+
+
+def decode(engine: Engine, request: wire.Request) -> wire.Decoded | wire.Refused:
+    """Return the engine's answer to one request, or why there is none; never raises."""
+    try:
+        segments = [prepare(samples, rate, engine.info) for samples, rate in request.segments]
+        hypotheses = engine.decode(segments)
+        if len(hypotheses) != len(segments):
+            raise DecodeError(
+                f"the engine gave {len(hypotheses)} answers to {len(segments)} segments"
+            )
+        pairs = zip(hypotheses, request.segments, strict=True)
+        return wire.Decoded(
+            request.number,
+            tuple(clip(one, len(samples) / rate) for one, (samples, rate) in pairs),
+        )
+    except Exception as exc:  # noqa: BLE001 - it belongs to whoever waits for this request
+        return wire.Refused(request.number, _describe(exc))
+
+
+class Worker:
+    """Serves one socket with one engine."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._sending = threading.Lock()
+        self._requests: SimpleQueue[wire.Request] = SimpleQueue()
+
+    def run(self) -> None:
+        """Load what the first frame asks for, then decode until the socket is closed."""
+        spec = self._read_spec()
+        if spec is None:
+            return
+        _thread("load", self._load, spec)
+        parser = wire.RequestParser()
+        while count := self._receive(parser.want()):
+            request = parser.filled(count)
+            if request is not None:
+                self._requests.put(request)
+
+    def _read_spec(self) -> EngineSpec | None:
+        """Return the spec, or None if the server is gone before it was sent."""
+        parser = wire.FrameParser()
+        buffer = bytearray(65536)
+        while count := self._receive(memoryview(buffer)):
+            for content in parser.feed(bytes(buffer[:count])):
+                return wire.parse_spec(content)
+        return None
+
+    def _receive(self, buffer: memoryview) -> int:
+        """Read into `buffer`; return how many bytes came, 0 when the server is gone."""
+        try:
+            return self._sock.recv_into(buffer)
+        except ConnectionError:
+            return 0
+
+    def _load(self, spec: EngineSpec) -> None:
+        began_s = time.monotonic()
+        try:
+            engine = load(spec)
+        except (ConfigError, ModelLoadError) as exc:
+            self._send(wire.Failed(type(exc).__name__, str(exc)))
+            return
+        for index in range(spec.threads):
+            _thread(f"decode-{index}", self._decode, engine)
+        self._send(wire.Ready(engine.info, time.monotonic() - began_s))
+
+    def _decode(self, engine: Engine) -> None:
+        while True:
+            self._send(decode(engine, self._requests.get()))
+
+    def _send(self, message: wire.Message) -> None:
+        try:
+            frame = wire.encode_message(message)
+        except TypeError as exc:
+            assert isinstance(message, wire.Decoded)
+            frame = wire.encode_message(wire.Refused(message.request, _describe(exc)))
+        try:
+            with self._sending:
+                self._sock.sendall(frame)
+        except OSError:
+            return  # the server is gone: `run` reads the end of the socket
+
+
+def _factory(name: str) -> EngineFactory:
+    found = entry_points(group=ENGINE_GROUP)
+    if name not in found.names:
+        raise ConfigError(
+            f"there is no engine {name!r}; installed: {', '.join(sorted(found.names)) or 'none'}"
+        )
+    try:
+        factory: EngineFactory = found[name].load()
+    except ImportError as exc:
+        raise ConfigError(f"engine {name!r} needs a package that is missing: {exc}") from exc
+    return factory
+
+
+def _probe(engine: Engine) -> None:
+    rate_hz = engine.info.sample_rate_hz
+    noise = np.random.default_rng(0).integers(
+        -PROBE_LEVEL, PROBE_LEVEL, int(PROBE_S * rate_hz), dtype=np.int16, endpoint=True
+    )
+    answer = decode(engine, wire.Request(0, ((noise, rate_hz),)))
+    if isinstance(answer, wire.Refused):
+        raise ModelLoadError(
+            f"model {engine.info.model} loads, but cannot decode one second of noise: "
+            f"{answer.reason}"
+        )
+
+
+def _describe(exc: Exception) -> str:
+    return str(exc) if isinstance(exc, DecodeError) else f"{type(exc).__name__}: {exc}"
+
+
+def _thread(name: str, target: Callable[..., None], *args: object) -> None:
+    threading.Thread(target=target, args=args, name=name, daemon=True).start()
+
+
+def main(argv: list[str]) -> None:
+    """Serve the socket whose number is the first argument; end the process after it.
+
+    Ctrl-C and a service manager's SIGTERM reach the whole group of processes; the server handles
+    them and still needs its engine for the last finals.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sock = socket.socket(fileno=int(argv[0]))
+    sock.set_inheritable(False)
+    Worker(sock).run()
+    os._exit(0)  # decodes under way have nobody to answer: do not wait for them
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

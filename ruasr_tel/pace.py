@@ -1,0 +1,49 @@
+"""How fast the engine is, and who may use how much of it; no clock of its own."""
+
+
+class TokenBucket:
+    """Allows a share of something over time.
+
+    Args:
+        rate: tokens that come in per second.
+        capacity: the most it holds and the most it owes; it begins full.
+    """
+
+    def __init__(self, rate: float, capacity: float) -> None:
+        self._rate = rate
+        self._capacity = capacity
+        self._tokens = capacity
+        self._at_s: float | None = None
+
+    def allows(self, now_s: float) -> bool:
+        """Return whether any tokens are left."""
+        if self._at_s is not None:
+            gained = (now_s - self._at_s) * self._rate
+            self._tokens = min(self._capacity, self._tokens + gained)
+        self._at_s = now_s
+        return self._tokens > 0.0
+
+    def charge(self, tokens: float) -> None:
+        """Take tokens away, more than there are if need be."""
+        self._tokens = max(-self._capacity, self._tokens - tokens)
+
+
+class DecodeRate:
+    """Engine seconds per second of audio, recent decodes counting most."""
+
+    KEEP = 0.9
+    """Weight of what was before each decode: about the last ten count."""
+
+    def __init__(self) -> None:
+        self._busy_s = 0.0
+        self._audio_s = 0.0
+
+    def add(self, busy_s: float, audio_s: float) -> None:
+        """Count one decode."""
+        self._busy_s = self._busy_s * self.KEEP + busy_s
+        self._audio_s = self._audio_s * self.KEEP + audio_s
+
+    @property
+    def value(self) -> float:
+        """Seconds per second; 0 before the first decode."""
+        return self._busy_s / self._audio_s if self._audio_s else 0.0

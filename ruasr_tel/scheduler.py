@@ -1,0 +1,225 @@
+"""Shares the engine between all calls: takes segments, answers each exactly once.
+
+The rules are in `ruasr_tel.jobs`; here are the futures, the engine and the clock.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from ruasr_tel.engines.base import EngineInfo, Hypothesis
+from ruasr_tel.errors import DecodeError, EngineDied
+from ruasr_tel.jobs import Answer, Batch, JobQueue, Priority, SchedulerConfig, Work
+from ruasr_tel.types import Samples
+
+__all__ = ["EngineHost", "Job", "Priority", "Scheduler", "SchedulerConfig"]
+
+_log = structlog.get_logger(__name__)
+
+WATCHES_PER_TIMEOUT = 20
+"""How finely `final_timeout_s` is kept: every 3 s at the default of 60 s."""
+
+
+class EngineHost(Protocol):
+    """Where decodes run; engines/process.py has the real one."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine is and can do."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """Decodes that may run at once."""
+        ...
+
+    async def decode(self, batch: Sequence[tuple[Samples, int]]) -> list[Hypothesis]:
+        """Return one hypothesis per segment, in order.
+
+        Args:
+            batch: at least one segment, each int16, shape (n,), with its rate in Hz.
+
+        Raises:
+            DecodeError: the engine could not decode this batch.
+            EngineDied: the engine ended or hung while it held this batch.
+        """
+        ...
+
+
+class Job(Work):
+    """One submitted segment.
+
+    Attributes:
+        result: becomes the hypothesis or a DecodeError; is cancelled by `cancel` and when the
+            scheduler closes.
+    """
+
+    result: asyncio.Future[Hypothesis]
+
+    def cancel(self) -> None:
+        """Give the segment up: nobody waits for it any more. No effect once it is answered."""
+        self.result.cancel()
+
+
+class Scheduler:
+    """Submits work to one engine.
+
+    Args:
+        host: the engine, started.
+        config: limits.
+        clock: monotonic seconds; deadlines are on it.
+    """
+
+    def __init__(
+        self,
+        host: EngineHost,
+        config: SchedulerConfig,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._host = host
+        self._config = config
+        self._clock = clock
+        self._queue: JobQueue[Job] = JobQueue(config, host.slots, host.info.batch_size)
+        self._decodes: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to decode; what was submitted before waits until here."""
+        self._watch = asyncio.create_task(self._expire(), name="scheduler watch")
+        self._dispatch()
+
+    async def close(self) -> None:
+        """Stop: results that are still open are cancelled, as are those submitted later."""
+        self._settle(self._queue.stop())
+        tasks = list(self._decodes)
+        if self._watch is not None:
+            tasks.append(self._watch)
+            self._watch = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def submit(
+        self,
+        samples: Samples,
+        sample_rate_hz: int,
+        priority: Priority,
+        *,
+        deadline_s: float | None = None,
+    ) -> Job:
+        """Queue one segment.
+
+        Args:
+            samples: int16, shape (n,), n > 0; must not change until answered.
+            sample_rate_hz: its rate; the engine process resamples.
+            priority: finals go before partials before bulk.
+            deadline_s: when the answer is due on the scheduler's clock; orders finals.
+
+        Raises:
+            Overloaded: a partial or bulk segment has no room now; finals are never refused.
+        """
+        job = Job(samples, sample_rate_hz, priority, deadline_s)
+        answers = self._queue.submit(job, self._clock())
+        job.result = asyncio.get_running_loop().create_future()
+        job.result.add_done_callback(lambda _: self._settle(self._queue.cancel(job)))
+        self._settle(answers)
+        self._dispatch()
+        return job
+
+    @property
+    def pending_audio_s(self) -> float:
+        """Audio of finals that are not answered yet, in seconds."""
+        return self._queue.pending_audio_s
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds that a final submitted now should wait for its answer."""
+        return self._queue.wait_s(self._clock())
+
+    @property
+    def load(self) -> float:
+        """`wait_s` as a share of `full_wait_s`: 0 when idle, 1 and more when calls wait long."""
+        return self.wait_s / self._config.full_wait_s
+
+    @property
+    def rtf(self) -> float:
+        """Seconds of one slot per second of audio, recent decodes counting most; 0 at first."""
+        return self._queue.rate.value
+
+    @property
+    def running(self) -> int:
+        """Batches that the engine holds."""
+        return self._queue.running
+
+    def waiting(self, priority: Priority) -> int:
+        """Return how many jobs of a priority wait for a slot."""
+        return self._queue.waiting(priority)
+
+    def refused(self, priority: Priority) -> int:
+        """Return how many jobs of a priority were refused so far."""
+        return self._queue.refused[priority]
+
+    def busy_s(self, priority: Priority) -> float:
+        """Return the seconds that slots were busy with a priority so far."""
+        return self._queue.busy_s[priority]
+
+    @property
+    def partials_refused(self) -> int:
+        """Partials refused so far."""
+        return self.refused(Priority.PARTIAL)
+
+    def _dispatch(self) -> None:
+        """Start what may run now."""
+        while self._watch is not None and (batch := self._queue.take()) is not None:
+            task = asyncio.create_task(self._decode(batch), name="scheduler decode")
+            self._decodes.add(task)
+            task.add_done_callback(self._decodes.discard)
+
+    async def _decode(self, batch: Batch[Job]) -> None:
+        began_s = self._clock()
+        answers = await self._outcome(batch, began_s)
+        self._settle(answers)
+        self._dispatch()
+
+    async def _outcome(self, batch: Batch[Job], began_s: float) -> list[Answer[Job]]:
+        queue, clock = self._queue, self._clock
+        try:
+            hypotheses = await self._host.decode(
+                [(job.samples, job.sample_rate_hz) for job in batch.jobs]
+            )
+            now_s = clock()
+            return queue.answered(batch, hypotheses, now_s - began_s, now_s)
+        except EngineDied as exc:
+            return queue.died(batch, str(exc), clock())
+        except DecodeError as exc:
+            reason = str(exc)
+        except Exception as exc:  # noqa: BLE001 - the error belongs to the jobs of this batch
+            reason = f"{type(exc).__name__}: {exc}"
+        now_s = clock()
+        return queue.failed(batch, reason, now_s - began_s, now_s)
+
+    def _settle(self, answers: Sequence[Answer[Job]]) -> None:
+        for job, outcome in answers:
+            if outcome is None:
+                job.result.cancel()
+            elif job.result.done():
+                continue  # cancelled a moment ago, and its callback has not run yet
+            elif isinstance(outcome, DecodeError):
+                _log.warning(
+                    "segment not decoded",
+                    reason=str(outcome),
+                    priority=job.priority.name.lower(),
+                    audio_s=round(job.audio_s, 2),
+                )
+                job.result.set_exception(outcome)
+            else:
+                job.result.set_result(outcome)
+
+    async def _expire(self) -> None:
+        pause_s = self._config.final_timeout_s / WATCHES_PER_TIMEOUT
+        while True:
+            await asyncio.sleep(pause_s)
+            self._settle(self._queue.expire(self._clock()))
