@@ -1,0 +1,1 @@
+"""Audio as numbers: codecs, rates, recordings. Knows no call, no clock and no network."""

@@ -1,0 +1,179 @@
+"""Reads any recording that FFmpeg knows, as a stream of int16 blocks.
+
+The only module that knows PyAV.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from types import TracebackType
+from typing import BinaryIO, Self, TypeAlias
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from ruasr_tel.errors import AudioFormatError
+
+Block: TypeAlias = npt.NDArray[np.int16]
+"""A stretch of a recording: int16, shape (channels, n), n > 0."""
+
+# Files without a header are told apart by their name alone. Extensions and rates as in asterisk
+# formats/format_pcm.c, format_sln.c and format_gsm.c.
+_HEADERLESS = {
+    **dict.fromkeys((".alaw", ".al", ".alw"), ("alaw", 8000)),
+    **dict.fromkeys((".ulaw", ".ul", ".ulw", ".mu", ".pcm"), ("mulaw", 8000)),
+    **dict.fromkeys((".sln", ".raw"), ("s16le", 8000)),
+    **{f".sln{khz}": ("s16le", khz * 1000) for khz in (12, 16, 24, 32, 48, 96, 192)},
+    ".sln44": ("s16le", 44100),
+    ".g722": ("g722", 16000),
+    ".gsm": ("gsm", 8000),
+}
+
+# A playlist or a concat script names other files and addresses; no protocol is called this, so
+# FFmpeg opens nothing but the file it was given (ffmpeg-protocols, option protocol_whitelist).
+_NOTHING_ELSE = {"protocol_whitelist": "none"}
+
+_SHORT_PART, _SHORT_S = 0.02, 0.5
+"""A recording that ends before both 98 % and half a second of its declared length is cut short;
+FFmpeg's own estimates (MP3 without a length) and codec delays stay within."""
+
+
+class Recording:
+    """An open recording; close it, or use it in a `with` block.
+
+    Args:
+        source: the file, open for reading bytes; the recording closes it.
+        name: what to call it in errors; its suffix tells what a file without a header holds.
+        sample_rate_hz: wanted rate, or None for the recording's own.
+
+    Attributes:
+        channels: number of audio channels.
+        sample_rate_hz: rate of the blocks.
+        declared_s: length in seconds as the file states or lets estimate it, or None.
+        fault: after the last block: what could not be read, or None when all was read.
+
+    Raises:
+        AudioFormatError: the file is empty or holds no audio; names the file and the reason.
+    """
+
+    def __init__(self, source: BinaryIO, name: str, sample_rate_hz: int | None = None) -> None:
+        self._source, self._name = source, name
+        try:
+            container_format, options = _guess(name)
+            self._container = av.open(source, "r", format=container_format, options=options)
+        except (av.FFmpegError, OSError) as exc:
+            source.close()
+            raise AudioFormatError(f"{name}: not a recording that can be read ({exc})") from exc
+        try:
+            self._stream = self._container.streams.audio[0]
+        except IndexError:
+            self.close()
+            raise AudioFormatError(f"{name}: holds no audio") from None
+        self.channels: int = self._stream.codec_context.channels
+        self.sample_rate_hz = sample_rate_hz or self._stream.codec_context.sample_rate
+        duration, unit = self._stream.duration, self._stream.time_base
+        self.declared_s = float(duration * unit) if duration and unit else None
+        self.fault: str | None = None
+        self._faults: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; no block can be read any more."""
+        self._container.close()
+        self._source.close()
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the audio in order, once, a few thousand samples at a time.
+
+        Damaged parts are left out and a cut recording ends early; `fault` then says so. (Of a PCM
+        WAV, FFmpeg takes the file's size for the length: cut, it is whole, only shorter.)
+
+        Raises:
+            AudioFormatError: not one sample could be decoded; names the file and the reason.
+        """
+        samples = 0
+        for block in self._resampled():
+            samples += block.shape[1]
+            yield block
+        self._check_length(samples / self.sample_rate_hz)
+        self.fault = "; ".join(self._faults) or None
+        if not samples:
+            reason = self.fault or "empty"
+            raise AudioFormatError(f"{self._name}: no audio could be read ({reason})")
+
+    def _resampled(self) -> Iterator[Block]:
+        """Yield the decoded audio as int16 at the wanted rate."""
+        layout = self._stream.codec_context.layout
+        resampler = av.AudioResampler(format="s16p", layout=layout, rate=self.sample_rate_hz)
+        try:
+            for frame in self._frames():
+                yield from map(_samples, resampler.resample(frame))
+            yield from map(_samples, resampler.resample(None))
+        except (av.FFmpegError, ValueError) as exc:  # PyAV: a frame of another rate or layout
+            self._faults.append(f"stopped where the format changes ({exc})")
+
+    def _frames(self) -> Iterator[av.AudioFrame]:
+        """Yield the decoded frames; damaged packets are counted and left out."""
+        damaged = 0
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    damaged += 1
+                    continue
+                yield from frames
+        except (av.FFmpegError, OSError) as exc:
+            self._faults.append(f"reading stopped ({exc})")
+        if damaged:
+            self._faults.append(f"{damaged} damaged packets left out")
+
+    def _check_length(self, decoded_s: float) -> None:
+        """Note it when the recording is clearly shorter than it declares."""
+        missing_s = (self.declared_s or 0.0) - decoded_s
+        if missing_s > _SHORT_S and missing_s > _SHORT_PART * decoded_s:
+            self._faults.append(f"ends after {decoded_s:.1f} s of {self.declared_s:.1f} s declared")
+
+
+def open_recording(path: Path, sample_rate_hz: int | None = None) -> Recording:
+    """Open a recording of any format FFmpeg reads.
+
+    WAV with PCM, G.711 or GSM, MP3, Ogg, FLAC, M4A and so on, and Asterisk's files without a
+    header: `.alaw`, `.ulaw`, `.sln`, `.sln16`, `.gsm`, `.g722`.
+
+    Args:
+        path: the file.
+        sample_rate_hz: wanted rate, or None for the recording's own.
+
+    Raises:
+        AudioFormatError: it is missing, unreadable, empty or no audio; names file and reason.
+    """
+    try:
+        source = path.open("rb")
+    except OSError as exc:
+        raise AudioFormatError(f"{path}: {exc.strerror}") from exc
+    return Recording(source, str(path), sample_rate_hz)
+
+
+def _guess(name: str) -> tuple[str | None, dict[str, str]]:
+    """Return FFmpeg's format for a file of this name (None: its head tells) and the options."""
+    known = _HEADERLESS.get(PurePath(name).suffix.lower())
+    if known is None:
+        return None, dict(_NOTHING_ELSE)
+    return known[0], {**_NOTHING_ELSE, "sample_rate": str(known[1])}
+
+
+def _samples(frame: av.AudioFrame) -> Block:
+    """Return the samples of a frame in format s16p."""
+    block: Block = frame.to_ndarray().astype(np.int16, copy=False)
+    return block
