@@ -1,0 +1,117 @@
+"""The AudioSocket door: a TCP listener, and one timer that paces silence for all its calls."""
+
+import asyncio
+import errno
+from typing import Final
+
+import structlog
+
+from ruasr_tel.call import Calls
+from ruasr_tel.errors import ConfigError, PortTaken
+from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
+from ruasr_tel_adapters.audiosocket.session import Session
+from ruasr_tel_adapters.audiosocket.wire import FRAME_S
+
+BACKLOG: Final = 1024
+"""Connects that the kernel holds for us; Asterisk gives up after 2 s (res_audiosocket.c)."""
+
+MAX_LATE_S: Final = 0.1
+"""A late timer makes up for at most this: frames sent at once crowd Asterisk's queue."""
+
+
+def create(config: AudioSocketConfig, calls: Calls) -> "AudioSocketDoor":
+    """Return the door; it does not listen yet.
+
+    Raises:
+        ConfigError: there is no profile of the configured name.
+    """
+    try:
+        calls.profile(config.profile)
+    except ConfigError as error:
+        raise ConfigError(f"doors.audiosocket.profile: {error}") from error
+    return AudioSocketDoor(config, calls)
+
+
+class AudioSocketDoor:
+    """Listens for a PBX; every connection is one call.
+
+    Args:
+        config: the door's section.
+        calls: where calls are opened.
+    """
+
+    def __init__(self, config: AudioSocketConfig, calls: Calls) -> None:
+        self._config = config
+        self._calls = calls
+        self._sessions: set[Session] = set()
+        self._log = structlog.get_logger(__name__)
+        self._server: asyncio.Server | None = None
+        self._port = config.port
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_s = 0.0
+
+    @property
+    def url(self) -> str:
+        """Where it listens: `tcp://127.0.0.1:9092`."""
+        host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
+        return f"tcp://{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Begin to listen.
+
+        Raises:
+            PortTaken: the port is in use.
+            ConfigError: the address cannot be listened on for another reason.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                self._session, self._config.host, self._config.port, backlog=BACKLOG
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(
+                    f"{self.url} (doors.audiosocket) is in use by another program: "
+                    "stop that one or set doors.audiosocket.port"
+                ) from error
+            raise ConfigError(
+                f"doors.audiosocket.host and port: cannot listen on {self.url}: {error.strerror}"
+            ) from error
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def stop_accepting(self) -> None:
+        """Close the listener: a connect is refused from now on, running calls go on."""
+        if self._server is not None:
+            self._server.close()  # not wait_closed: from Python 3.12 it waits for the calls too
+
+    async def close(self) -> None:
+        """Hand every running call back to its PBX (0x00) and wait for the last finals."""
+        await self.stop_accepting()
+        while sessions := tuple(self._sessions):
+            for session in sessions:
+                session.hang_up("drain")
+            await asyncio.gather(*(session.finished.wait() for session in sessions))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _session(self) -> Session:
+        """Make the protocol of a new connection, and wake the timer."""
+        loop = asyncio.get_running_loop()
+        if self._timer is None:
+            self._due_s = loop.time() + FRAME_S
+            self._timer = loop.call_at(self._due_s, self._tick)
+        return Session(self._config, self._calls, self._sessions, loop.time)
+
+    def _tick(self) -> None:
+        """Tick every connection; rest when there is none."""
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        self._due_s = max(self._due_s + FRAME_S, now_s - MAX_LATE_S)
+        self._timer = loop.call_at(self._due_s, self._tick) if self._sessions else None
+        for session in tuple(self._sessions):
+            try:
+                session.tick(now_s)
+            except Exception:  # noqa: BLE001 - one session's bug must not silence the others
+                self._log.exception("audiosocket tick failed")
+                session.fail()

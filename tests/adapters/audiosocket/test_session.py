@@ -1,0 +1,570 @@
+import asyncio
+import socket
+import struct
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from structlog.testing import capture_logs
+
+from ruasr_tel.errors import Overloaded
+from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
+from ruasr_tel_adapters.audiosocket.session import SILENCE_FRAME, Session
+from tests.adapters.audiosocket.fakes import FakeCall, FakeCalls, FakeTransport
+
+DATA = Path(__file__).parents[2] / "data" / "audiosocket"
+CALL = "708f9ffc-c4fe-485b-8acb-cc90cf75b37d"
+UUID_MESSAGE = b"\x01\x00\x10" + UUID(CALL).bytes
+HANGUP = b"\x00\x00\x00"
+PEER = "127.0.0.1:40000"
+
+
+def message(kind: int, payload: bytes) -> bytes:
+    return struct.pack("!BH", kind, len(payload)) + payload
+
+
+def audio(size: int = 320, kind: int = 0x10) -> bytes:
+    return message(kind, bytes(size))
+
+
+class Line:
+    """One connection on a clock of its own, with everything around it recorded."""
+
+    def __init__(
+        self, calls: FakeCalls | None = None, sessions: set[Session] | None = None, **config: Any
+    ):
+        self.now_s = 100.0
+        self.calls = calls or FakeCalls()
+        self.sessions = set() if sessions is None else sessions
+        self.config = AudioSocketConfig(**config)
+        self.session = Session(
+            self.config, self.calls.as_calls(), self.sessions, lambda: self.now_s
+        )
+        self.transport = FakeTransport()
+
+    def connect(self) -> "Line":
+        self.session.connection_made(self.transport)
+        return self
+
+    def call_in(self) -> "Line":
+        self.connect()
+        self.feed(UUID_MESSAGE)
+        return self
+
+    def feed(self, data: bytes) -> None:
+        self.session.data_received(data)
+
+    def tick(self, seconds: float = 0.02) -> None:
+        self.now_s += seconds
+        self.session.tick(self.now_s)
+
+    async def peer_closes(self) -> None:
+        self.session.eof_received()
+        await self.lost()
+
+    async def lost(self, error: Exception | None = None) -> None:
+        self.session.connection_lost(error)
+        async with asyncio.timeout(5):
+            await self.session.finished.wait()
+
+    @property
+    def call(self) -> FakeCall:
+        return self.calls.call
+
+
+# A call from its first byte to its last.
+
+
+async def test_a_recorded_call_arrives_whole() -> None:
+    line = Line().connect()
+    line.feed((DATA / "app_call.bin").read_bytes())
+    await line.peer_closes()
+    assert line.call.call_id == CALL
+    assert line.call.opened_with == {"door": "audiosocket", "peer": PEER, "profile": None}
+    leg = line.call.leg
+    assert leg.sample_rate_hz == 8000
+    assert [len(samples) for samples in leg.pushed] == [160, 160, 94, 160, 10, 160, 58]
+    assert leg.audio[:4] == [0, 1, 2, 3]
+    assert line.call.digits == [(leg, "5")]
+    assert line.call.ended == ["eof"]
+    assert line.transport.aborted
+    assert line.sessions == set()
+
+
+async def test_one_byte_at_a_time_is_the_same_call() -> None:
+    line = Line().connect()
+    for byte in (DATA / "app_call.bin").read_bytes():
+        line.feed(bytes([byte]))
+    await line.peer_closes()
+    assert sum(len(samples) for samples in line.call.leg.pushed) == 802
+    assert [digit for _, digit in line.call.digits] == ["5"]
+
+
+async def test_a_normal_call_writes_no_log_line() -> None:
+    with capture_logs() as logs:
+        line = Line().call_in()
+        line.feed(audio() * 3)
+        line.tick()
+        await line.peer_closes()
+    assert logs == []
+
+
+async def test_an_odd_byte_is_carried_to_the_next_message() -> None:
+    line = Line().call_in()
+    line.feed(message(0x10, b"\x01\x00\x02") + message(0x10, b"\x00\x03\x00"))
+    assert line.call.leg.audio == [1, 2, 3]
+    await line.peer_closes()
+
+
+async def test_an_empty_audio_message_opens_no_leg() -> None:
+    line = Line().call_in()
+    line.feed(message(0x10, b""))
+    assert line.call.legs == []
+    await line.peer_closes()
+
+
+async def test_the_leg_takes_the_rate_of_the_first_audio() -> None:
+    line = Line(profile="yesno").connect()
+    line.feed((DATA / "chan_slin16.bin").read_bytes())
+    assert line.call.leg.sample_rate_hz == 16_000
+    assert [len(samples) for samples in line.call.leg.pushed] == [320, 320, 320]
+    assert line.call.opened_with["profile"] == "yesno"
+    await line.peer_closes()
+
+
+async def test_a_change_of_rate_opens_a_new_leg_and_is_logged_once() -> None:
+    with capture_logs() as logs:
+        line = Line().call_in()
+        line.feed(audio(320, 0x10) * 2 + audio(640, 0x12) * 2 + audio(321, 0x10) + audio())
+        await line.peer_closes()
+    assert [(leg.sample_rate_hz, len(leg.audio)) for leg in line.call.legs] == [
+        (8_000, 320),
+        (16_000, 640),
+        (8_000, 320),
+    ]
+    assert [(entry["event"], entry["from_hz"], entry["to_hz"]) for entry in logs] == [
+        ("audiosocket changed its rate", 8_000, 16_000)
+    ]
+
+
+async def test_half_a_sample_does_not_cross_a_change_of_rate() -> None:
+    line = Line().call_in()
+    line.feed(message(0x10, b"\x01\x00\x02") + message(0x12, b"\x03\x00"))
+    assert [leg.audio for leg in line.call.legs] == [[1], [3]]
+    await line.peer_closes()
+
+
+async def test_a_rate_that_changes_for_ever_ends_the_call() -> None:
+    line = Line(max_rate_changes=3).call_in()
+    with capture_logs() as logs:
+        line.feed((audio(320, 0x10) + audio(640, 0x12)) * 10)
+    assert len(line.call.legs) == 4
+    assert [entry["error"] for entry in logs if "error" in entry] == ["the rate changed 4 times"]
+    await line.peer_closes()
+    assert line.call.ended == ["protocol error"]
+
+
+async def test_digits_before_any_audio_have_a_leg_and_lower_case_is_raised() -> None:
+    line = Line().call_in()
+    line.feed(message(3, b"#") + message(3, b"d") + audio())
+    assert line.call.leg.sample_rate_hz == 8_000
+    assert [digit for _, digit in line.call.digits] == ["#", "D"]
+    await line.peer_closes()
+
+
+async def test_a_digit_goes_to_the_leg_that_speaks() -> None:
+    line = Line().call_in()
+    line.feed(audio(640, 0x12) + message(3, b"7"))
+    assert line.call.digits == [(line.call.leg, "7")]
+    assert line.call.leg.sample_rate_hz == 16_000
+    await line.peer_closes()
+
+
+async def test_socket_options() -> None:
+    line = Line(write_buffer_bytes=4000).connect()
+    assert (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) in line.transport.socket.options
+    assert (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1) in line.transport.socket.options
+    assert line.transport.high == 4000
+    await line.peer_closes()
+
+
+async def test_a_peer_without_an_address() -> None:
+    line = Line()
+    line.transport = FakeTransport(peername=None)
+    line.call_in()
+    assert line.call.opened_with["peer"] == "unknown"
+    await line.peer_closes()
+
+
+# Two calls of one name.
+
+
+async def test_a_second_call_with_a_running_uuid_gets_its_own_id() -> None:
+    sessions, calls = set[Session](), FakeCalls()
+    with capture_logs() as logs:
+        lines = [Line(calls, sessions).call_in() for _ in range(3)]
+    assert [call.call_id for call in calls.all] == [CALL, f"{CALL}#2", f"{CALL}#3"]
+    assert [(entry["event"], entry["call_id"], entry["uuid"]) for entry in logs] == [
+        ("audiosocket UUID is in use by a running call", f"{CALL}#2", CALL),
+        ("audiosocket UUID is in use by a running call", f"{CALL}#3", CALL),
+    ]
+    for line in lines:
+        await line.peer_closes()
+
+
+async def test_a_uuid_is_free_again_only_after_the_last_final() -> None:
+    sessions, calls = set[Session](), FakeCalls()
+    first = Line(calls, sessions).call_in()
+    calls.all[0].may_end.clear()
+    first.session.eof_received()
+    first.session.connection_lost(None)
+    second = Line(calls, sessions).call_in()
+    assert calls.all[1].call_id == f"{CALL}#2"
+    assert first.session in sessions
+    calls.all[0].may_end.set()
+    async with asyncio.timeout(5):
+        await first.session.finished.wait()
+    third = Line(calls, sessions).call_in()
+    assert calls.all[2].call_id == CALL
+    await second.peer_closes()
+    await third.peer_closes()
+
+
+# How calls end.
+
+
+async def test_hangup_by_message_ends_the_call_and_nothing_is_written_but_fin() -> None:
+    line = Line().call_in()
+    line.feed(audio() + HANGUP + audio())
+    line.feed(audio())
+    line.tick()
+    assert line.transport.writes == []
+    assert line.transport.eof_written
+    assert not line.transport.aborted
+    await line.peer_closes()
+    assert line.call.ended == ["hangup"]
+    assert len(line.call.leg.pushed) == 1
+
+
+async def test_reset_ends_the_call_with_what_came() -> None:
+    line = Line().call_in()
+    line.feed(audio())
+    await line.lost(ConnectionResetError())
+    assert line.call.ended == ["reset"]
+    assert len(line.call.leg.pushed) == 1
+
+
+async def test_hangup_inside_a_message_is_one_line_and_keeps_what_was_whole() -> None:
+    with capture_logs() as logs:
+        line = Line().connect()
+        line.feed((DATA / "fault_hangup_inside_a_message.bin").read_bytes())
+        await line.peer_closes()
+    assert line.call.ended == ["eof"]
+    assert len(line.call.leg.pushed) == 1
+    assert logs == [
+        {
+            "event": "audiosocket closed inside a message",
+            "log_level": "warning",
+            "peer": PEER,
+            "call_id": CALL,
+            "pending_bytes": 100,
+        }
+    ]
+
+
+async def test_hang_up_from_our_side_says_so_once_and_reads_on() -> None:
+    line = Line().call_in()
+    line.session.hang_up("drain")
+    line.session.hang_up("drain")
+    line.feed(audio())
+    assert line.transport.writes == [HANGUP]
+    assert line.transport.eof_written
+    assert line.call.legs == []
+    await line.peer_closes()
+    assert line.call.ended == ["drain"]
+
+
+async def test_a_peer_that_does_not_close_after_our_hangup_is_cut_off() -> None:
+    line = Line(hangup_wait_s=2.0).call_in()
+    line.session.hang_up("drain")
+    line.tick(1.9)
+    assert not line.transport.aborted
+    line.tick(0.1)
+    assert line.transport.aborted
+    line.tick(5.0)
+    await line.lost()
+    assert line.call.ended == ["drain"]
+
+
+async def test_the_core_may_hang_up() -> None:
+    line = Line().call_in()
+    line.call.hang_up("longer than 4 h")
+    assert line.transport.writes == [HANGUP]
+    await line.peer_closes()
+    assert line.call.ended == ["longer than 4 h"]
+
+
+async def test_hang_up_after_the_transport_broke_writes_nothing() -> None:
+    line = Line().call_in()
+    line.session.fail()
+    line.session.hang_up("drain")
+    assert line.transport.writes == []
+    await line.lost()
+    assert line.call.ended == ["drain"]
+
+
+async def test_a_session_that_failed_ends_its_call() -> None:
+    line = Line().call_in()
+    line.session.fail()
+    assert line.transport.aborted
+    await line.lost()
+    assert line.call.ended == ["close"]
+
+
+async def test_an_error_at_the_end_of_a_call_is_logged_and_frees_everything() -> None:
+    line = Line().call_in()
+    line.call.end_error = RuntimeError("boom")
+    with capture_logs() as logs:
+        await line.peer_closes()
+    assert [entry["event"] for entry in logs] == ["audiosocket call did not end cleanly"]
+    assert line.sessions == set()
+
+
+# Bad input: the leg ends with what was recognised so far, one line, nothing else disturbed.
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("fault_audio_first", "kind 0x10 with 320 bytes"),
+        ("fault_uuid_short", "kind 0x01 with 15 bytes"),
+        ("fault_http", "kind 0x47 with 17748 bytes"),
+    ],
+)
+async def test_no_uuid_first(name: str, what: str) -> None:
+    with capture_logs() as logs:
+        line = Line().connect()
+        line.feed((DATA / f"{name}.bin").read_bytes())
+        line.feed(UUID_MESSAGE)
+        assert line.transport.writes == [HANGUP]
+        assert line.transport.eof_written
+        await line.peer_closes()
+    assert line.calls.all == []
+    assert logs == [
+        {
+            "event": "audiosocket protocol error",
+            "log_level": "warning",
+            "peer": PEER,
+            "error": f"the first message is {what}, "
+            "expected the call's UUID: kind 0x01 with 16 bytes",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (message(3, b"55"), "a DTMF message (kind 0x03) of 2 bytes, expected 1"),
+        (message(3, b""), "a DTMF message (kind 0x03) of 0 bytes, expected 1"),
+        (UUID_MESSAGE, "a second UUID message, of 16 bytes"),
+        (message(1, b"abc"), "a second UUID message, of 3 bytes"),
+        (message(0x42, b"?") * 51, "51 messages of unknown kind in a row"),
+    ],
+)
+async def test_garbage_in_a_running_call(data: bytes, error: str) -> None:
+    line = Line().call_in()
+    line.feed(audio())
+    with capture_logs() as logs:
+        line.feed(data + audio())
+        assert line.transport.writes == [HANGUP]
+        await line.peer_closes()
+    assert [(entry["event"], entry["error"]) for entry in logs] == [
+        ("audiosocket protocol error", error)
+    ]
+    assert line.call.ended == ["protocol error"]
+    assert len(line.call.leg.pushed) == 1
+
+
+async def test_unknown_kinds_are_skipped_counted_and_logged_once_at_the_end() -> None:
+    line = Line().call_in()
+    with capture_logs() as logs:
+        for _ in range(60):
+            line.feed(message(0x42, b"hello") + message(3, b"!") + audio())
+        await line.peer_closes()
+    assert len(line.call.leg.pushed) == 60
+    assert line.call.ended == ["eof"]
+    assert logs == [
+        {
+            "event": "audiosocket skipped messages",
+            "log_level": "warning",
+            "peer": PEER,
+            "call_id": CALL,
+            "kinds": {"0x42": 60, "0x03": 60},
+        }
+    ]
+
+
+async def test_silence_messages_of_the_go_library_and_errors_are_no_garbage() -> None:
+    line = Line().call_in()
+    line.feed(message(2, b"") * 100 + message(0xFF, b"\x02") * 100 + audio())
+    assert len(line.call.leg.pushed) == 1
+    with capture_logs() as logs:
+        await line.peer_closes()
+    assert [entry["kinds"] for entry in logs] == [{"0x02": 100, "0xff": 100}]
+
+
+async def test_a_connection_that_says_nothing_is_closed_in_time() -> None:
+    with capture_logs() as logs:
+        line = Line(first_message_timeout_s=5.0).connect()
+        line.feed(UUID_MESSAGE[:10])
+        line.tick(4.9)
+        assert line.transport.writes == []
+        line.tick(0.1)
+        await line.peer_closes()
+    assert line.transport.writes == [HANGUP]
+    assert [(entry["event"], entry["waited_s"]) for entry in logs] == [
+        ("audiosocket sent no UUID", 5.0)
+    ]
+
+
+@pytest.mark.parametrize("sent", [b"", UUID_MESSAGE[:2], UUID_MESSAGE[:18]])
+async def test_a_close_before_the_uuid_is_one_line_with_a_hint(sent: bytes) -> None:
+    with capture_logs() as logs:
+        line = Line().connect()
+        line.feed(sent)
+        await line.peer_closes()
+    assert logs == [
+        {
+            "event": "audiosocket closed before its UUID",
+            "log_level": "info",
+            "peer": PEER,
+            "pending_bytes": len(sent),
+            "hint": "Answer() must come before AudioSocket()",
+        }
+    ]
+    assert line.calls.all == []
+
+
+async def test_a_call_that_sends_nothing_for_too_long_ends() -> None:
+    line = Line(idle_timeout_s=60.0, send_silence=False).call_in()
+    line.tick(59)
+    line.feed(audio())
+    line.tick(59)
+    assert line.transport.writes == []
+    with capture_logs() as logs:
+        line.tick(1)
+    assert line.transport.writes == [HANGUP]
+    assert [(entry["event"], entry["waited_s"]) for entry in logs] == [
+        ("audiosocket sent nothing", 60.0)
+    ]
+    await line.peer_closes()
+    assert line.call.ended == ["idle"]
+
+
+# Limits.
+
+
+async def test_an_overloaded_server_refuses_politely_with_one_line() -> None:
+    line = Line()
+    line.calls.refusal = Overloaded("30 calls are running, the limit is 30")
+    with capture_logs() as logs:
+        line.call_in()
+        line.feed(audio())
+        await line.peer_closes()
+    assert line.transport.writes == [HANGUP]
+    assert line.transport.eof_written
+    assert logs == [
+        {
+            "event": "audiosocket refused",
+            "log_level": "warning",
+            "peer": PEER,
+            "call_id": CALL,
+            "error": "30 calls are running, the limit is 30",
+        }
+    ]
+
+
+async def test_more_connections_than_allowed_are_refused() -> None:
+    sessions = set[Session]()
+    first = Line(sessions=sessions, max_connections=1).call_in()
+    with capture_logs() as logs:
+        second = Line(sessions=sessions, max_connections=1).call_in()
+    assert second.transport.writes == [HANGUP]
+    assert second.calls.all == []
+    assert [entry["error"] for entry in logs] == ["1 connections are open"]
+    await second.peer_closes()
+    first.tick()
+    assert first.transport.writes == [SILENCE_FRAME]
+    await first.peer_closes()
+
+
+async def test_audio_over_the_backlog_is_dropped_by_the_ledger_and_said_once() -> None:
+    line = Line(max_backlog_s=60.0).call_in()
+    line.feed(audio())
+    with capture_logs() as logs:
+        line.call.leg.backlog_s = 60.1
+        line.feed(audio() + audio(20))
+        line.call.leg.backlog_s = 60.0
+        line.feed(audio())
+        line.call.leg.backlog_s = 61.0
+        line.feed(audio(188))
+    assert line.call.leg.dropped == [(160, "backlog"), (10, "backlog"), (94, "backlog")]
+    assert len(line.call.leg.pushed) == 2
+    assert [(entry["event"], entry["backlog_s"]) for entry in logs] == [
+        ("audiosocket drops audio", 60.1)
+    ]
+    await line.peer_closes()
+
+
+# Silence.
+
+
+async def test_silence_is_one_whole_write_per_tick_from_the_uuid_on() -> None:
+    line = Line().connect()
+    line.tick()
+    assert line.transport.writes == []
+    line.feed(UUID_MESSAGE)
+    line.tick()
+    line.tick()
+    assert line.transport.writes == [b"\x10\x01\x40" + bytes(320)] * 2
+    await line.peer_closes()
+    line.tick()
+    assert len(line.transport.writes) == 2
+
+
+async def test_silence_pauses_for_a_peer_that_does_not_read() -> None:
+    line = Line().call_in()
+    line.session.pause_writing()
+    line.tick()
+    assert line.transport.writes == []
+    line.session.resume_writing()
+    line.tick()
+    assert line.transport.writes == [SILENCE_FRAME]
+    await line.peer_closes()
+
+
+async def test_silence_can_be_switched_off() -> None:
+    line = Line(send_silence=False).call_in()
+    line.tick()
+    assert line.transport.writes == []
+    await line.peer_closes()
+
+
+# Mu-law under the slin label.
+
+
+async def test_mu_law_labelled_slin_is_logged_once_with_the_cure() -> None:
+    recorded = (DATA / "chan_ulaw_labelled_slin.bin").read_bytes()
+    frames = [recorded[at : at + 163] for at in range(19, len(recorded), 163)]
+    with capture_logs() as logs:
+        line = Line().call_in()
+        for frame in frames * 2:
+            line.feed(frame)
+            line.now_s += 0.02
+        await line.peer_closes()
+    (entry,) = logs
+    assert entry["event"] == "audiosocket audio is not what its kind says"
+    assert "G.711" in entry["cure"]
+    assert "Dial(AudioSocket/host:port/uuid/c(slin))" in entry["cure"]
+    assert sum(len(samples) for samples in line.call.leg.pushed) == 100 * 80
