@@ -177,7 +177,7 @@ class Calls:
             raise Overloaded("the server is stopping and takes no new calls")
         if len(self._running) >= self.config.max_calls:
             raise Overloaded(f"{len(self._running)} calls are running, the limit (calls.max_calls)")
-        wait_s = self._scheduler.load
+        wait_s = self._scheduler.wait_s
         if wait_s > self.config.max_wait_s:
             raise Overloaded(
                 f"a final would wait {wait_s:.1f} s for the engine, more than "

@@ -29,7 +29,7 @@ from ruasr_tel.vad.batcher import VadBatcher
 FINAL_WITHIN_S = 1.0
 """A final is due this long after its segment's end at the pace of a call; orders the queue."""
 IDLE_AT_LEAST_S = 0.3
-"""Audio is late rather than absent up to here: Asterisk's worst gap was 153 ms (our measurement)."""
+"""Audio is late rather than absent up to here: Asterisk's worst gap was 153 ms (measured)."""
 
 
 class PartialsConfig(Section):

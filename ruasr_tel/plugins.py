@@ -1,7 +1,7 @@
 """Finds adapters (doors) by entry point; this is what "plugin server" means.
 
 A third party adds a door with its own distribution and the entry point
-`[project.entry-points."ruasr_tel.adapters"] name = "package:ADAPTER"`, where ADAPTER is an `Adapter`.
+`[project.entry-points."ruasr_tel.adapters"] name = "package:ADAPTER"`; ADAPTER is an `Adapter`.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from ruasr_tel.call import Calls
+from ruasr_tel.types import Samples
 
 ADAPTER_GROUP = "ruasr_tel.adapters"
 
@@ -43,6 +44,66 @@ class Door(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What a simulated phone's peer saw come back.
+
+    Attributes:
+        text: the text; empty finals are heard, too.
+        final: whether it is a final.
+        end_s: end of its last word in seconds of the call's audio, or None if not told.
+        mono_s: when it came, monotonic seconds.
+    """
+
+    text: str
+    final: bool
+    end_s: float | None
+    mono_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneCall:
+    """One call for a simulated phone to make.
+
+    Attributes:
+        url: the door's, as `Door.url` has it.
+        call_id: a UUID in text form, by which the server's events name the call.
+        samples: int16, shape (n,).
+        sample_rate_hz: their rate.
+        pace: seconds of audio per second of clock; 1.0 is a call.
+        profile: how the server shall listen, where the protocol can say so; None: its default.
+        hear: takes what comes back through the door, as it comes.
+        started: told the monotonic seconds at which the first sample is due, once.
+    """
+
+    url: str
+    call_id: str
+    samples: Samples
+    sample_rate_hz: int
+    pace: float
+    profile: str | None
+    hear: Callable[[Heard], None]
+    started: Callable[[float], None]
+
+
+class Phone(Protocol):
+    """A simulated PBX: plays audio into a door the way a real one would."""
+
+    @property
+    def hears(self) -> bool:
+        """Whether text comes back through the door; else only the server's sinks have it."""
+        ...
+
+    async def play(self, call: PhoneCall) -> None:
+        """Play one call to its end.
+
+        Raises:
+            OSError: nobody listens there.
+            ProtocolError: the server broke its protocol or refused the call.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Adapter:
     """What an adapter package offers.
 
@@ -50,11 +111,13 @@ class Adapter:
         name: the entry point's name and the key below `doors:` in the configuration.
         config: its own frozen section, `extra="forbid"`, with `enabled`, `host` and `port`.
         create: makes the door from its section; called once, does not listen yet.
+        phone: a simulated peer for `ruasr-tel call`, or None.
     """
 
     name: str
     config: type[BaseModel]
     create: Callable[[Any, Calls], Door]
+    phone: Phone | None = None
 
 
 @cache

@@ -1,0 +1,51 @@
+# `make demo` shows it, `make test` tests it; everything happens in .venv and on loopback.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo serve test cov style types imports check bench build clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $(READY)
+
+demo: setup
+	$(BIN)/python tests/demo.py
+
+serve: setup
+	$(BIN)/ruasr-tel serve
+
+# Two workers: most of the time goes into calls at their real pace, which cost little CPU.
+test: setup
+	PYTHONASYNCIODEBUG= $(BIN)/python -m pytest -n 2 --dist loadfile
+
+cov: setup
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
+	$(BIN)/coverage report --skip-covered --fail-under=90
+	$(BIN)/coverage report --fail-under=100 --include='*/wire.py,ruasr_tel/audio/*,ruasr_tel/boundary.py,ruasr_tel/assemble.py,ruasr_tel/scheduler.py,ruasr_tel/jobs.py'
+
+style: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+check: style types imports test
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+build: setup
+	$(BIN)/python -m build
+
+clean:
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis var

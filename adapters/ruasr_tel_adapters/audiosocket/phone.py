@@ -1,0 +1,68 @@
+"""A simulated Asterisk: one call leg over AudioSocket, a frame every 20 ms."""
+
+import asyncio
+import contextlib
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import numpy as np
+
+from ruasr_tel.errors import ProtocolError
+from ruasr_tel.plugins import PhoneCall
+from ruasr_tel_adapters.audiosocket.wire import encode_audio, encode_uuid
+
+PTIME_S = 0.02
+"""As the AudioSocket() application sends it."""
+TAIL_S = 1.0
+"""Silence after the file, so that its last phrase ends by itself."""
+
+
+class AudioSocketPhone:
+    """Plays calls into the AudioSocket door; its text leaves by the server's sinks."""
+
+    hears = False
+
+    async def play(self, call: PhoneCall) -> None:
+        """Play one call, then hang up as Asterisk does: with a plain FIN.
+
+        Raises:
+            OSError: nobody listens there.
+            ProtocolError: the server hung up before the file was over.
+        """
+        address = urlsplit(call.url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        listening = asyncio.create_task(_swallow(reader))
+        try:
+            writer.write(encode_uuid(UUID(call.call_id)))
+            await _send(call, writer, listening)
+            writer.write_eof()
+            await listening
+        finally:
+            listening.cancel()
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+async def _send(
+    call: PhoneCall, writer: asyncio.StreamWriter, listening: "asyncio.Task[None]"
+) -> None:
+    loop = asyncio.get_running_loop()
+    frame = round(call.sample_rate_hz * PTIME_S)
+    tail = np.zeros(round(TAIL_S * call.sample_rate_hz), np.int16)
+    audio = np.concatenate([call.samples, tail]).astype("<i2")
+    start_s = loop.time()
+    call.started(start_s)
+    for at in range(0, len(audio), frame):
+        if listening.done():
+            raise ProtocolError(f"the server ended the call after {at / call.sample_rate_hz:.2f} s")
+        writer.write(encode_audio(audio[at : at + frame].tobytes(), call.sample_rate_hz))
+        await writer.drain()
+        due_s = start_s + (at + frame) / call.sample_rate_hz / call.pace
+        await asyncio.sleep(max(due_s - loop.time(), 0))
+
+
+async def _swallow(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        while await reader.read(65536):
+            pass

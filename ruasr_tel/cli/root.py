@@ -1,0 +1,43 @@
+"""`ruasr-tel`: the commands by name."""
+
+from typing import Annotated
+
+import typer
+
+from ruasr_tel import __version__
+from ruasr_tel.cli import call, inspect, serve, transcribe
+from ruasr_tel.cli.common import out
+
+app = typer.Typer(
+    name="ruasr-tel",
+    help="Telephony plugin server: calls of Asterisk and FreeSWITCH in, Russian text out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("transcribe")(transcribe.transcribe)
+app.command("call")(call.call)
+app.command("doctor")(inspect.doctor)
+app.add_typer(inspect.models, name="models")
+app.add_typer(inspect.config, name="config")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"ruasr-tel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print it and leave."),
+    ] = False,
+) -> None:
+    """Calls of Asterisk and FreeSWITCH in, Russian text out."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,25 @@
+"""`ruasr-tel serve`: the server."""
+
+import asyncio
+
+import uvloop
+
+from ruasr_tel.app import Running
+from ruasr_tel.app import serve as run
+from ruasr_tel.cli.common import ConfigOption, SetOption, err, one_sentence, read_config
+from ruasr_tel.log import set_up_logging
+
+
+def serve(config: ConfigOption = None, settings: SetOption = None) -> None:
+    """Take calls on every enabled door until SIGTERM or Ctrl-C."""
+    with one_sentence():
+        loaded = read_config(config, settings)
+        set_up_logging(loaded.config.log)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(loaded, _say_where))
+
+
+def _say_where(running: Running) -> None:
+    for name, url in running.urls.items():
+        err.print(f"[bold green]{name}[/] {url}")
+    err.print("ready: `ruasr-tel call FILE` plays a file as a PBX would; Ctrl-C stops")
