@@ -249,7 +249,7 @@ class Agreement:
     """What two decodes in a row of a growing segment agree on: the text of a partial.
 
     Whole words only, except that the first word may show before it is complete: barge-in and
-    keyword spotting want something within a second.
+    keyword spotting want something within a second. What was shown is not taken back word by word.
     """
 
     def __init__(self) -> None:
@@ -264,7 +264,7 @@ class Agreement:
         if mid_word and " " in common:
             common = common.rpartition(" ")[0]
         agreed = common.strip()
-        if not agreed or agreed == self._shown:
+        if self._shown.startswith(agreed):
             return None
         self._shown = agreed
         return agreed

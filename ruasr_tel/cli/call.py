@@ -44,6 +44,7 @@ class Line:
     delays_s: list[float] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     pace: float = 1.0
+    shown: str = ""
 
     def hear(self, heard: Heard) -> None:
         """Print what came back and, of a final, how long after the end of speech it came."""
@@ -52,7 +53,9 @@ class Line:
         if not heard.text:
             return
         if not heard.final:
-            out.print(f"{where} partial {escape(heard.text)}")
+            if heard.text != self.shown:
+                out.print(f"{where} partial {escape(heard.text)}")
+            self.shown = heard.text
             return
         self.finals.append(heard)
         delay_s = self._delay_s(heard)

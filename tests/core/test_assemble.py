@@ -270,6 +270,17 @@ def test_a_partial_that_did_not_change_is_not_shown_again() -> None:
     assert shown("да", "да", "да") == [None, "да", None]
 
 
+def test_words_that_were_shown_are_not_taken_back_one_by_one() -> None:
+    assert shown("да нет", "да нет", "да", "да нет", "да нет или", "да нет или") == [
+        None,
+        "да нет",
+        None,
+        None,
+        None,
+        "да нет или",
+    ]
+
+
 def test_decodes_that_disagree_show_nothing() -> None:
     assert shown("", "да", "нет", "") == [None, None, None, None]
 
