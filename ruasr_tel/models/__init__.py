@@ -1,0 +1,1 @@
+"""What models exist, where they lie, and whether they can be loaded without harm."""

@@ -1,0 +1,212 @@
+"""Looks at a model's files before anybody loads them; reads no foreign format but tokens.txt.
+
+sherpa-onnx ends the process, or answers nonsense, for many files that are not what they seem
+(our measurement); each of these cases ends here, or in graphs.py, in one sentence with its cure.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruasr_tel.errors import ModelLoadError
+from ruasr_tel.models.tokens import BLANKS, TokenTable, read_tokens
+
+NEMO_CTC = "nemo_ctc"
+TRANSDUCER = "transducer"
+NEMO_TRANSDUCER = "nemo_transducer"
+
+_TOKENS = ("tokens.txt", "lang/tokens.txt", "*tokens.txt")
+_TRIPLE = {
+    role: tuple(
+        f"{folder}{name}"
+        for folder in ("", "am-onnx/", "am/")
+        for name in (f"{role}.int8.onnx", f"{role}.onnx", f"*{stem}*int8.onnx", f"*{stem}*.onnx")
+    )
+    for role, stem in (("encoder", "encoder"), ("decoder", "decoder"), ("joiner", "join"))
+}  # GigaAM's own exports call the joiner "joint"
+LAYOUTS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    TRANSDUCER: {**_TRIPLE, "tokens": _TOKENS},
+    NEMO_TRANSDUCER: {**_TRIPLE, "tokens": _TOKENS},
+    NEMO_CTC: {
+        "model": ("model.int8.onnx", "model.onnx", "*.int8.onnx", "*.onnx"),
+        "tokens": _TOKENS,
+    },
+}
+"""File patterns of each family by role, in order of preference, for folders no catalogue names."""
+
+MIN_MODEL_BYTES = 256
+"""The smallest working part we know, a joiner that is a single Add, has 320 bytes."""
+
+_LFS_MAGIC = b"version https://git-lfs.github.com/spec/"  # git-lfs docs/spec.md, "The Pointer"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at and found in order, for `doctor`.
+
+    Attributes:
+        name: what was looked at.
+        detail: what was found.
+    """
+
+    name: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.detail}"
+
+
+def find_files(
+    folder: Path, patterns: Mapping[str, Sequence[str]], *, full_precision: bool = False
+) -> dict[str, Path]:
+    """Return the file of each role: for each the first pattern that fits exactly one file.
+
+    Args:
+        folder: where the model lies.
+        patterns: role -> candidate names or globs below `folder`, in order of preference.
+        full_precision: put int8 files last (quantised operators have no CUDA kernels).
+
+    Raises:
+        ModelLoadError: no file for a role, or several that fit equally.
+    """
+    return {
+        role: _find_file(folder, role, sorted(names, key=_is_int8) if full_precision else names)
+        for role, names in patterns.items()
+    }
+
+
+def detect_family(folder: Path) -> str:
+    """Return the family that the files in `folder` look like.
+
+    Three networks make a transducer; NeMo's have the blank last (nemo exports), icefall's first.
+
+    Raises:
+        ModelLoadError: they look like no family, or tokens.txt cannot be read.
+    """
+    if all(_first_match(folder, _TRIPLE[role]) for role in _TRIPLE):
+        tokens = _find_file(folder, "tokens", _TOKENS)
+        _check_content(tokens, 1)
+        return NEMO_TRANSDUCER if read_tokens(tokens).symbols[-1] == "<blk>" else TRANSDUCER
+    if _first_match(folder, LAYOUTS[NEMO_CTC]["model"]):
+        return NEMO_CTC
+    raise ModelLoadError(
+        f"{folder} holds no model: expected encoder, decoder and joiner .onnx files, "
+        "or one .onnx file, and tokens.txt"
+    )
+
+
+def check_files(
+    files: Mapping[str, Path], family: str, sha256: Mapping[str, str] | None = None
+) -> list[Check]:
+    """Check every file of a model as far as that needs no ONNX reader.
+
+    Args:
+        files: role -> file; `tokens` is one of the roles.
+        family: one of `LAYOUTS`.
+        sha256: file name -> digest, for files whose content is known.
+
+    Raises:
+        ModelLoadError: one sentence with the file and the cure.
+    """
+    checks = []
+    for role, path in files.items():
+        size = _check_content(path, MIN_MODEL_BYTES if role != "tokens" else 1)
+        checks.append(Check(role, f"{path.name}, {_megabytes(size)}"))
+        digest = (sha256 or {}).get(path.name)
+        if digest:
+            _check_digest(path, digest)
+            checks.append(Check(f"{role} SHA-256", digest[:12]))
+    table = read_tokens(files["tokens"])
+    check_blank(files["tokens"], table, family)
+    lines = " (Windows line ends)" if table.crlf else ""
+    checks.append(Check("vocabulary", f"{table.outputs} symbols, blank {table.blank}{lines}"))
+    return checks
+
+
+def check_blank(path: Path, table: TokenTable, family: str) -> None:
+    """Check that the blank stands where the decoder of `family` takes it from.
+
+    Raises:
+        ModelLoadError: it does not; the tokens belong to another model.
+    """
+    # offline-transducer-greedy-search-decoder.cc: "blank id is hardcoded to 0"
+    if family == TRANSDUCER and table.symbols[0] not in BLANKS:
+        raise ModelLoadError(
+            f"{path}: the blank {table.blank} of a transducer must be the first symbol, "
+            f"here that is {table.symbols[0]!r}; fetch the model's own tokens.txt"
+        )
+    # offline-recognizer-transducer-nemo-impl.h: "<blk> is not the last token!"
+    if family == NEMO_TRANSDUCER and table.symbols[-1] != "<blk>":
+        raise ModelLoadError(
+            f"{path}: the last symbol of a NeMo transducer must be <blk>, "
+            f"here it is {table.symbols[-1]!r}; fetch the model's own tokens.txt"
+        )
+
+
+def _is_int8(name: str) -> bool:
+    return "int8" in name
+
+
+def _first_match(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Return the files that the first fitting name or glob gives; int8 is not also fp32."""
+    for name in names:
+        found = sorted(folder.glob(name))
+        if "*" in name and not _is_int8(name):
+            found = [path for path in found if not _is_int8(path.name)]
+        if found:
+            return found
+    return []
+
+
+def _find_file(folder: Path, role: str, names: Sequence[str]) -> Path:
+    found = _first_match(folder, names)
+    if not found:
+        raise ModelLoadError(
+            f"{folder} has no {role} file; expected {' or '.join(names[:3])}: "
+            "fetch the whole model again"
+        )
+    if len(found) > 1:
+        listed = ", ".join(path.name for path in found)
+        raise ModelLoadError(
+            f"{folder} has several files that could be the {role}: {listed}; "
+            f"rename the right one to {names[0]}"
+        )
+    return found[0]
+
+
+def _check_content(path: Path, min_bytes: int) -> int:
+    """Return the file's size after looking at its first bytes."""
+    try:
+        if not path.is_file():
+            raise ModelLoadError(f"{path} is not a file; fetch the model again")
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            head = stream.read(200)
+    except OSError as exc:
+        raise ModelLoadError(f"{path} cannot be read: {exc.strerror}") from exc
+    if size == 0:
+        raise ModelLoadError(f"{path} is empty; fetch it again")
+    if head.startswith(_LFS_MAGIC):
+        raise ModelLoadError(
+            f"{path} is a git-lfs pointer of {size} bytes, not the file itself (loading it ends in "
+            f'"protobuf parsing failed"): install git-lfs and run `git lfs pull` in {path.parent}'
+        )
+    if head.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+        raise ModelLoadError(f"{path} is a web page, not a model; the download went wrong")
+    if size < min_bytes:
+        raise ModelLoadError(f"{path} has {size} bytes, too few for a model; fetch it again")
+    return size
+
+
+def _check_digest(path: Path, expected: str) -> None:
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != expected:
+        raise ModelLoadError(
+            f"{path} is damaged: SHA-256 {found[:12]}…, expected {expected[:12]}…; fetch it again"
+        )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 50_000 else f"{size} bytes"

@@ -1,0 +1,302 @@
+import json
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ruasr_tel.engines.base import EngineSpec
+from ruasr_tel.errors import ConfigError, ModelLoadError
+from ruasr_tel.models.catalog import Catalog, Model, default_models_dir, to_spec
+from tests.core.broken_models import CTC, MODELS_DIR, NEMO, TRANSDUCER, good_model
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    return Catalog.load(MODELS_DIR)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Catalog:
+    """The catalogue in a folder without any model."""
+    shutil.copy(MODELS_DIR / "catalog.yaml", tmp_path)
+    return Catalog.load(tmp_path)
+
+
+def test_the_default_is_embedded_and_sound(catalog: Catalog) -> None:
+    model = catalog.resolve(catalog.default)
+    assert (model.entry.name, model.entry.embedded) == ("ru-mini-ctc-8k", True)
+    names = [check.name for check in model.check()]
+    assert names == ["model", "model SHA-256", "tokens", "vocabulary"]
+
+
+def test_the_embedded_transducer_is_sound(catalog: Catalog) -> None:
+    checks = catalog.resolve("ru-mini-transducer-8k").check()
+    assert sum(check.name.endswith("SHA-256") for check in checks) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("Vosk5", "vosk-model-ru"),
+        ("vosk5", "vosk-model-ru"),
+        ("Gigaam", "gigaam-v2-ctc"),
+        ("RU-MINI-CTC-8K", "ru-mini-ctc-8k"),
+    ],
+)
+def test_a_model_answers_to_its_aliases_in_any_case(
+    catalog: Catalog, name: str, entry: str
+) -> None:
+    found = catalog.entry(name)
+    assert found is not None
+    assert found.name == entry
+
+
+def test_the_limits_are_those_its_users_run(catalog: Catalog) -> None:
+    limits = {
+        entry.name: (entry.segment.min_s, entry.segment.best_s, entry.segment.max_s)
+        for entry in catalog.entries
+    }
+    assert limits["vosk-model-ru"] == (2.0, 15.0, 18.0)
+    assert limits["gigaam-v2-ctc"] == (0.1, 15.0, 20.0)
+
+
+def test_every_entry_says_what_it_costs_and_how_to_bring_it(catalog: Catalog) -> None:
+    for entry in catalog.entries:
+        assert entry.licence in ("MIT", "Apache-2.0", "CC-BY-4.0")
+        assert entry.licence_source
+        assert entry.commercial is not None
+        assert "%" in entry.accuracy
+        assert str(MODELS_DIR) in catalog.bring_command(entry)
+
+
+def test_a_known_model_that_is_not_here_says_how_to_bring_it(bare: Catalog) -> None:
+    with pytest.raises(ModelLoadError) as caught:
+        bare.resolve("Vosk5")
+    folder = bare.models_dir
+    assert str(caught.value) == (
+        f"model vosk-model-ru is not in {folder}/vosk-model-ru; bring it with: git lfs install && "
+        f"git -C {folder} clone https://huggingface.co/alphacep/vosk-model-ru"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("vosk-5", "did you mean Vosk5? "), ("zzzzzz", ""), ("gigam", "did you mean Gigaam? ")],
+)
+def test_an_unknown_name_names_the_nearest_and_the_known(
+    catalog: Catalog, name: str, hint: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        catalog.resolve(name)
+    assert str(caught.value) == (
+        f"model {name!r} is neither a known name nor a folder; {hint}"
+        "known: ru-mini-ctc-8k, ru-mini-transducer-8k, vosk-model-ru, gigaam-v2-ctc"
+    )
+
+
+@pytest.mark.parametrize("family", [CTC, TRANSDUCER, NEMO])
+def test_a_folder_is_a_model_of_the_family_its_files_show(
+    bare: Catalog, tmp_path: Path, family: str
+) -> None:
+    model = bare.resolve(str(good_model(tmp_path / "mine", family)))
+    assert (model.entry.name, model.entry.family) == ("mine", family)
+    assert model.entry.commercial is None
+    assert model.check()[-1].name == "vocabulary"
+    assert bare.embedded_notice(model) is None
+
+
+def test_the_folder_of_a_known_model_is_that_model(catalog: Catalog) -> None:
+    model = catalog.resolve(str(MODELS_DIR / "ru-mini-ctc-8k"))
+    assert model.entry.name == "ru-mini-ctc-8k"
+
+
+def test_the_family_of_a_folder_may_be_told(bare: Catalog, tmp_path: Path) -> None:
+    folder = good_model(tmp_path / "mine", TRANSDUCER)
+    assert bare.resolve(str(folder), family=NEMO).entry.family == NEMO
+    with pytest.raises(ConfigError, match="no model family 'rnnt'; known: transducer, nemo_trans"):
+        bare.resolve(str(folder), family="rnnt")
+
+
+def test_a_folder_without_a_model_is_refused(bare: Catalog, tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match="holds no model"):
+        bare.resolve(str(tmp_path))
+
+
+def test_a_folder_whose_tokens_are_a_pointer_says_so(bare: Catalog, tmp_path: Path) -> None:
+    folder = good_model(tmp_path / "mine", TRANSDUCER)
+    (folder / "tokens.txt").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid x\n")
+    with pytest.raises(ModelLoadError, match="git lfs pull"):
+        bare.resolve(str(folder))
+
+
+def test_the_seeds_layouts_are_found(bare: Catalog) -> None:
+    folder = bare.models_dir / "vosk-model-ru"
+    for name in ("am-onnx/encoder.onnx", "am-onnx/decoder.onnx", "am-onnx/joiner.onnx"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (folder / "lang").mkdir()
+    (folder / "lang" / "tokens.txt").touch()
+    files = bare.resolve("Vosk5").files()
+    assert files["encoder"] == folder / "am-onnx" / "encoder.onnx"
+    assert files["tokens"] == folder / "lang" / "tokens.txt"
+    (folder / "am-onnx" / "encoder.int8.onnx").touch()
+    assert bare.resolve("Vosk5").files()["encoder"].name == "encoder.int8.onnx"
+    assert bare.resolve("Vosk5").files("cuda")["encoder"].name == "encoder.onnx"
+
+    giga = bare.models_dir / "GigaAMv2_CTC_RU_ASR_for_sherpa_onnx"
+    giga.mkdir()
+    for name in ("GigaAMv2_ctc_public.onnx", "tokens.txt"):
+        (giga / name).touch()
+    assert bare.resolve("Gigaam").files()["model"] == giga / "GigaAMv2_ctc_public.onnx"
+
+
+def test_the_notice_of_an_embedded_model(catalog: Catalog) -> None:
+    notice = catalog.embedded_notice(catalog.resolve("ru-mini-ctc-8k"))
+    assert notice is not None
+    assert "small model for trying out and testing (measured: CER 20 %, WER 65 % on" in notice
+    assert "GigaAMv2_CTC_RU_ASR_for_sherpa_onnx` and set the model to gigaam-v2-ctc" in notice
+
+
+def test_the_spec_has_all_the_engine_needs(catalog: Catalog) -> None:
+    model = catalog.resolve("ru-mini-transducer-8k")
+    assert to_spec(model, provider="cuda", threads=3) == EngineSpec(
+        engine="sherpa",
+        model="ru-mini-transducer-8k",
+        model_dir=MODELS_DIR / "ru-mini-transducer-8k",
+        family="transducer",
+        provider="cuda",
+        threads=3,
+        min_segment_s=0.1,
+        max_segment_s=20.0,
+        options={
+            "encoder": "encoder.int8.onnx|encoder.onnx",
+            "decoder": "decoder.onnx",
+            "joiner": "joiner.onnx",
+            "tokens": "tokens.txt",
+            "sample_rate_hz": 16000,
+        },
+    )
+
+
+ENTRY = {
+    "name": "a",
+    "family": "nemo_ctc",
+    "folder": "a",
+    "files": {"model": ["m.onnx"], "tokens": ["tokens.txt"]},
+    "licence": "MIT",
+    "source": "here",
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (":\n  - [", "is not YAML"),
+        ("[]", "models: Input should be a valid dictionary"),
+        ({"default": "a", "recommended": "a", "models": []}, "a is none of the models"),
+        (
+            {"default": "a", "recommended": "a", "models": [ENTRY, {**ENTRY, "name": "A"}]},
+            "names used twice: a",
+        ),
+        (
+            {"default": "a", "recommended": "a", "models": [{**ENTRY, "family": "whisper"}]},
+            "models.0.family: Input should be 'nemo_ctc'",
+        ),
+        (
+            {"default": "a", "recommended": "a", "models": [{**ENTRY, "licens": "MIT"}]},
+            "models.0.licens: Extra inputs are not permitted",
+        ),
+        (
+            {"default": "a", "recommended": "a", "models": [{**ENTRY, "segment": {"min_s": 16}}]},
+            "min_s 16.0 <= best_s 15.0 <= max_s 20.0",
+        ),
+    ],
+)
+def test_a_bad_catalogue_ends_in_a_sentence(tmp_path: Path, content: object, says: str) -> None:
+    path = tmp_path / "catalog.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        Catalog.load(tmp_path)
+    assert str(caught.value).startswith(str(path))
+    assert says in str(caught.value)
+
+
+def test_a_missing_catalogue_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"catalog\.yaml cannot be read: No such file"):
+        Catalog.load(tmp_path)
+
+
+class FakeDistribution:
+    """Stands for the installed ruasr-tel; `direct_url` is what its PEP 610 record says."""
+
+    def __init__(self, direct_url: object) -> None:
+        self._direct_url = direct_url
+
+    def read_text(self, name: str) -> str | None:
+        assert name == "direct_url.json"
+        return None if self._direct_url is None else json.dumps(self._direct_url)
+
+
+def install(monkeypatch: pytest.MonkeyPatch, prefix: Path, direct_url: object) -> None:
+    found = FakeDistribution(direct_url)
+    monkeypatch.setattr("ruasr_tel.models.catalog.metadata.distribution", lambda name: found)
+    monkeypatch.setattr("ruasr_tel.models.catalog.sysconfig.get_path", lambda name: str(prefix))
+
+
+def with_catalogue(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    shutil.copy(MODELS_DIR / "catalog.yaml", folder)
+    return folder
+
+
+def test_the_models_folder_here_comes_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    install(monkeypatch, tmp_path / "prefix", None)
+    with_catalogue(tmp_path / "prefix/share/ruasr_tel/models")
+    with_catalogue(tmp_path / "models")
+    assert default_models_dir() == Path("models")
+
+
+def test_the_models_folder_of_a_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    install(monkeypatch, tmp_path / "prefix", {"url": "file:///x.whl", "archive_info": {}})
+    place = with_catalogue(tmp_path / "prefix/share/ruasr_tel/models")
+    assert default_models_dir() == place
+
+
+def test_the_models_folder_of_an_editable_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    source = tmp_path / "source tree"
+    url = source.as_uri()
+    assert "%20" in url
+    install(monkeypatch, tmp_path / "prefix", {"url": url, "dir_info": {"editable": True}})
+    place = with_catalogue(source / "models")
+    assert default_models_dir() == place
+
+
+def test_no_models_folder_names_the_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "prefix"))
+
+    def absent(name: str) -> metadata.Distribution:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("ruasr_tel.models.catalog.metadata.distribution", absent)
+    with pytest.raises(ConfigError) as caught:
+        default_models_dir()
+    assert str(caught.value) == (
+        f"no catalog.yaml in {tmp_path}/models, {tmp_path}/prefix/share/ruasr_tel/models; "
+        "set the models folder in the configuration"
+    )
+
+
+def test_a_model_on_disk_is_an_entry_and_a_folder(catalog: Catalog) -> None:
+    entry = catalog.entries[0]
+    assert catalog.resolve(entry.name) == Model(entry, catalog.folder_of(entry))
