@@ -56,7 +56,7 @@ def find_model(config: Config) -> tuple[Catalog, Model]:
         ModelLoadError: it is known but not on this machine.
     """
     catalog = Catalog.load(config.models.dir or default_models_dir())
-    return catalog, catalog.resolve(config.engine.model)
+    return catalog, catalog.resolve(config.engine.model, config.engine.family)
 
 
 def make_engine(config: Config, model: Model) -> EngineProcess:

@@ -7,12 +7,13 @@ A third party adds a door with its own distribution and the entry point
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
 from ruasr_tel.call import Calls
+from ruasr_tel.errors import ConfigError
 from ruasr_tel.types import Samples
 
 ADAPTER_GROUP = "ruasr_tel.adapters"
@@ -122,6 +123,22 @@ class Adapter:
 
 @cache
 def adapters() -> dict[str, Adapter]:
-    """Return every installed adapter by name."""
+    """Return every installed adapter by name.
+
+    Raises:
+        ConfigError: one cannot be imported; names it and the distribution that brought it.
+    """
     found = entry_points(group=ADAPTER_GROUP)
-    return {entry.name: entry.load() for entry in sorted(found, key=lambda entry: entry.name)}
+    return {entry.name: _load(entry) for entry in sorted(found, key=lambda entry: entry.name)}
+
+
+def _load(entry: EntryPoint) -> Adapter:
+    try:
+        adapter: Adapter = entry.load()
+    except Exception as error:
+        origin = entry.dist.name if entry.dist else "an unknown distribution"
+        raise ConfigError(
+            f"adapter {entry.name!r} of {origin} cannot be imported ({error}); "
+            f"repair it or uninstall {origin}"
+        ) from error
+    return adapter

@@ -66,7 +66,5 @@ def read_config(config: Path | None, settings: list[str] | None, **more: object)
         if not equals:
             raise ConfigError(f"--set takes KEY=VALUE, like engine.threads=4, not {setting!r}")
         overrides[key.strip()] = value.strip()
-    for name, value in more.items():
-        if value is not None:
-            overrides[name.replace("__", ".")] = value
+    overrides |= {name.replace("__", "."): each for name, each in more.items() if each is not None}
     return load_config(config, overrides=overrides)

@@ -23,8 +23,8 @@ from ruasr_tel.cli.common import (
     out,
     read_config,
 )
-from ruasr_tel.config import Config
-from ruasr_tel.config_show import to_yaml
+from ruasr_tel.config import Config, config_tree
+from ruasr_tel.config_show import reference, to_yaml
 from ruasr_tel.errors import ConfigError, ModelLoadError
 from ruasr_tel.plugins import adapters
 
@@ -40,6 +40,13 @@ def show(config: ConfigOption = None, settings: SetOption = None) -> None:
         for warning in loaded.warnings:
             err.print(f"[yellow]warning:[/] {escape(warning)}")
         out.print(to_yaml(loaded), markup=False, end="")
+
+
+@config.command("docs")
+def docs() -> None:
+    """Print the reference of every key as Markdown; docs/configuration.md is this."""
+    with one_sentence():
+        out.print(reference(config_tree()), markup=False, end="")
 
 
 @models.command("list")

@@ -122,10 +122,9 @@ def test_a_line_knows_its_segment() -> None:
     assembler = Assembler(RATE_HZ)
     assembler.expect(segment(0, 1.0, 2.0), offset_s=100.0)
     assert (assembler.pending, assembler.pending_samples) == (1, 8000)
-    hypothesis = Hypothesis("я", ("я",), (0.25,), (math.log(0.5),))
-    (line,) = assembler.answer(0, hypothesis)
-    word = Word("я", 101.25, 101.25 + TOKEN_LASTS_S, pytest.approx(0.5))
-    assert line == Line(0, "я", (word,), 101.0, 102.0, "endpoint", pytest.approx(0.5), None, 8000)
+    (line,) = assembler.answer(0, Hypothesis("я", ("я",), (0.25,), (0.0,)))
+    word = Word("я", 101.25, 101.25 + TOKEN_LASTS_S, 1.0)
+    assert line == Line(0, "я", (word,), 101.0, 102.0, "endpoint", 1.0, None, 8000)
 
 
 def test_a_segment_that_failed_is_an_empty_line_with_the_reason() -> None:
