@@ -2,17 +2,17 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-import numpy as np
 import structlog
 
 from ruasr_tel.types import Waveform
-from ruasr_tel.vad.base import WINDOW_SAMPLES, Vad, VadConfig, VadState
+from ruasr_tel.vad.base import Vad, VadConfig, VadState
 
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +48,8 @@ class _Entry:
     """One source and the windows taken from it that are not scored yet."""
 
     source: WindowSource
-    waiting: Waveform = field(default_factory=lambda: np.zeros((0, WINDOW_SAMPLES), np.float32))
+    waiting: deque[Waveform] = field(default_factory=deque)
+    """As the source handed them over; joining them would cost a fast file more and more."""
     broken: bool = False
     """Whether its failure was logged."""
 
@@ -56,7 +57,14 @@ class _Entry:
         """Take what waits at the source."""
         windows = self.source.take_windows()
         if len(windows):
-            self.waiting = np.concatenate((self.waiting, windows)) if len(self.waiting) else windows
+            self.waiting.append(windows)
+
+    def drop(self, count: int) -> None:
+        """Forget the first `count` windows of the portion in front."""
+        if count < len(self.waiting[0]):
+            self.waiting[0] = self.waiting[0][count:]
+        else:
+            self.waiting.popleft()
 
     def report(self, method: str) -> None:
         """Log the exception being handled, once per source: ticks come 31 times a second."""
@@ -139,13 +147,13 @@ class VadBatcher:
 
     async def _score_some(self) -> bool:
         """Score and answer one batch; return False if nothing waits."""
-        batch = [entry for entry in self._entries.values() if len(entry.waiting)]
+        batch = [entry for entry in self._entries.values() if entry.waiting]
         if not batch:
             return False
         turns = min(_BATCH_TURNS, max(1, _BATCH_WINDOWS // len(batch)))
-        work = [(entry.source.vad_state, entry.waiting[:turns]) for entry in batch]
+        work = [(entry.source.vad_state, entry.waiting[0][:turns]) for entry in batch]
         for entry, answer in zip(batch, await self._probabilities(work), strict=True):
-            entry.waiting = entry.waiting[turns:]
+            entry.drop(len(answer))
             self.windows_scored += len(answer)
             if self._entries.get(entry.source) is entry:  # not removed meanwhile
                 try:
