@@ -40,7 +40,8 @@ class SileroVad:
     """The loaded model.
 
     Measured on one core of an AMD EPYC Milan with onnxruntime 1.32: 90 us a window alone, 35 us
-    in a batch of 16, 32 us in a batch of 64.
+    in a batch of 16, 32 us in a batch of 64; with 32 ms between the runs, when the caches are cold,
+    450 us alone and 48 us in a batch of 50.
 
     Args:
         model: the ONNX file, such as models/silero-vad/silero_vad_op18_ifless.onnx.
