@@ -65,6 +65,7 @@ def make_engine(config: Config, model: Model) -> EngineProcess:
     Raises:
         ModelLoadError: the model's files cannot be right; checked before anything is loaded.
     """
+    model.check(config.engine.provider)
     threads = config.engine.threads or os.cpu_count() or 1
     spec = to_spec(model, config.engine.provider, threads)
     return EngineProcess(spec, config.process)
@@ -161,7 +162,8 @@ async def serving(config: Config) -> AsyncIterator[Running]:
         stack.push_async_callback(calls.close)
         await calls.start()
         if config.metrics.enabled:
-            _serve_metrics(metrics, config)
+            stack.callback(metrics.close)
+            _log.info("metrics served", url=_serve_metrics(metrics, config))
         doors = _make_doors(config, calls)
         stack.push_async_callback(_drain, doors, calls)
         for door in doors.values():
@@ -217,9 +219,9 @@ async def _drain(doors: dict[str, Door], calls: Calls) -> None:
     await asyncio.gather(*(door.close() for door in doors.values()))
 
 
-def _serve_metrics(metrics: Metrics, config: Config) -> None:
+def _serve_metrics(metrics: Metrics, config: Config) -> str:
     try:
-        metrics.serve(config.metrics)
+        return metrics.serve(config.metrics)
     except OSError as error:
         host, port = config.metrics.host, config.metrics.port
         raise PortTaken(

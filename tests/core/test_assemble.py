@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruasr_tel.assemble import (
-    TOKEN_LASTS_S,
     Agreement,
     Assembler,
     Line,
@@ -66,15 +65,25 @@ def test_letters_become_words_in_call_time() -> None:
     assert words[0].confidence is None
 
 
-def test_a_word_ends_where_the_next_token_begins_and_not_at_its_last_letters_start() -> None:
+def test_a_word_ends_after_its_last_letter_has_sounded() -> None:
     first, last = words_of(spoken(("да", 0.5), ("нет", 1.0)), 0.0, 2.0)
-    assert first.end_s == pytest.approx(0.55 + 0.08)  # the space
-    assert last.end_s == pytest.approx(1.1 + TOKEN_LASTS_S)
+    assert first.end_s == pytest.approx(0.55 + 0.11)
+    assert last.end_s == pytest.approx(1.1 + 0.11)
 
 
-def test_a_word_before_a_long_pause_does_not_last_until_the_next_token() -> None:
-    hypothesis = Hypothesis("да нет", ("д", "а", " ", "н"), (0.1, 0.2, 1.9, 2.0))
-    assert words_of(hypothesis, 0.0, 3.0)[0].end_s == pytest.approx(0.2 + TOKEN_LASTS_S)
+def test_a_word_ends_at_the_latest_where_the_next_one_begins() -> None:
+    hypothesis = Hypothesis("я не", ("я", " ", "н", "е"), (0.1, 0.14, 0.18, 0.26))
+    assert words_of(hypothesis, 0.0, 3.0)[0].end_s == pytest.approx(0.18)
+
+
+def test_a_last_token_of_several_letters_lasts_longer() -> None:
+    (word,) = words_of(Hypothesis("алло", (" ал", "ло"), (0.1, 0.3)), 0.0, 3.0)
+    assert word.end_s == pytest.approx(0.3 + 0.19)
+
+
+def test_tokens_at_the_same_time_never_give_a_negative_word() -> None:
+    hypothesis = Hypothesis("я не", ("я", " н", "е"), (0.5, 0.4, 0.4))
+    assert words_of(hypothesis, 0.0, 3.0)[0] == Word("я", 0.5, 0.5, None)
 
 
 def test_no_word_lasts_longer_than_its_segment() -> None:
@@ -123,7 +132,7 @@ def test_a_line_knows_its_segment() -> None:
     assembler.expect(segment(0, 1.0, 2.0), offset_s=100.0)
     assert (assembler.pending, assembler.pending_samples) == (1, 8000)
     (line,) = assembler.answer(0, Hypothesis("я", ("я",), (0.25,), (0.0,)))
-    word = Word("я", 101.25, 101.25 + TOKEN_LASTS_S, 1.0)
+    word = Word("я", 101.25, 101.25 + 0.11, 1.0)
     assert line == Line(0, "я", (word,), 101.0, 102.0, "endpoint", 1.0, None, 8000)
 
 
