@@ -208,12 +208,7 @@ class Scheduler:
             elif job.result.done():
                 continue  # cancelled a moment ago, and its callback has not run yet
             elif isinstance(outcome, DecodeError):
-                _log.warning(
-                    "segment not decoded",
-                    reason=str(outcome),
-                    priority=job.priority.name.lower(),
-                    audio_s=round(job.audio_s, 2),
-                )
+                _report(job, outcome)
                 job.result.set_exception(outcome)
             else:
                 job.result.set_result(outcome)
@@ -223,3 +218,13 @@ class Scheduler:
         while True:
             await asyncio.sleep(pause_s)
             self._settle(self._queue.expire(self._clock()))
+
+
+def _report(job: Job, error: DecodeError) -> None:
+    log = _log.debug if job.priority is Priority.PARTIAL else _log.warning
+    log(
+        "segment not decoded",
+        reason=str(error),
+        priority=job.priority.name.lower(),
+        audio_s=round(job.audio_s, 2),
+    )

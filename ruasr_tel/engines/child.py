@@ -40,6 +40,9 @@ LONGEST_LINE = 1000
 DRAIN_TIMEOUT_S = 1.0
 """How long to read the output of a child that has ended; a grandchild may hold it open."""
 
+GRACE_S = 1.0
+"""How long a process may live after it closed its socket; ours never does."""
+
 
 class Child(asyncio.Protocol):
     """A running engine process; made by `spawn`.
@@ -68,7 +71,9 @@ class Child(asyncio.Protocol):
         self._pending: dict[int, asyncio.Future[list[Hypothesis]]] = {}
         self._requests = 0
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self._verdict = ""  # why we killed it
+        self._verdict = ""  # why we ended it
+        self._killed = False
+        self._grace: asyncio.TimerHandle | None = None
         self._reading = asyncio.create_task(self._read_output(), name="engine output")
         self._life = asyncio.create_task(self._live(), name="engine life")
 
@@ -144,8 +149,10 @@ class Child(asyncio.Protocol):
         """End it now; `verdict` is what its decodes are told."""
         self._verdict = self._verdict or verdict
         self._retire()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        if not self._killed:
+            self._killed = True
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
     async def close(self, timeout_s: float) -> None:
         """Ask it to end by closing the socket, and kill it if it does not."""
@@ -171,8 +178,15 @@ class Child(asyncio.Protocol):
             self.kill(f"it sent what is not an answer: {exc}")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio: it closed the socket, so it has ended or is useless."""
-        self.kill("")
+        """Called by asyncio: the socket is closed, so the process ends, or is useless.
+
+        It is not killed at once: `subprocess.Popen.send_signal` of a process that has just ended
+        takes its exit status away from asyncio (CPython 3.11), and with it the reason of its end.
+        """
+        self._retire()
+        if not self._verdict:
+            loop = asyncio.get_running_loop()
+            self._grace = loop.call_later(GRACE_S, self.kill, "it closed its socket")
 
     def _write(self, data: bytes | memoryview) -> None:
         assert self._transport is not None
@@ -208,6 +222,8 @@ class Child(asyncio.Protocol):
         code = await self._process.wait()
         await asyncio.wait([self._reading], timeout=DRAIN_TIMEOUT_S)
         self._reading.cancel()
+        if self._grace is not None:
+            self._grace.cancel()
         if self._transport is not None:
             self._transport.close()
         reason = self._verdict or _describe(code)

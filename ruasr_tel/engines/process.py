@@ -153,29 +153,53 @@ class EngineProcess:
         self._up.clear()
 
     async def _supervise(self, child: Child) -> None:
-        delay_s = self._config.restart_delay_s
+        config = self._config
+        backoff = Backoff(config.restart_delay_s, config.restart_delay_max_s)
         while True:
             began_s = time.monotonic()
             reason = await child.ended()
             _log.error("engine process ended", pid=child.pid, reason=reason, output=child.output)
-            if time.monotonic() - began_s > self._config.restart_delay_max_s:
-                delay_s = self._config.restart_delay_s
-            child, delay_s = await self._replace(delay_s)
+            backoff.lived(time.monotonic() - began_s)
+            child = await self._replace(backoff)
             self.restarts += 1
             self._adopt(child)
 
-    async def _replace(self, delay_s: float) -> tuple[Child, float]:
-        """Return a new child and the pause before the next one; tries until it succeeds."""
+    async def _replace(self, backoff: "Backoff") -> Child:
+        """Return a new child; tries until it succeeds, and says each new reason once."""
         said = ""
         while True:
-            await asyncio.sleep(delay_s)
-            delay_s = min(2 * delay_s, self._config.restart_delay_max_s)
+            await asyncio.sleep(backoff.pause_s())
             try:
-                return await Child.spawn(self._spec, self._config.load_timeout_s), delay_s
+                return await Child.spawn(self._spec, self._config.load_timeout_s)
             except Exception as exc:  # noqa: BLE001 - calls wait: whatever it is, try again
                 if str(exc) != said:
                     _log.error("engine does not start again", reason=str(exc))
                 said = str(exc)
+
+
+class Backoff:
+    """Pauses before restarts: each twice the one before, until a process lives long enough.
+
+    Args:
+        first_s: the shortest pause.
+        longest_s: the longest, and how long a process must live for the next to be the shortest.
+    """
+
+    def __init__(self, first_s: float, longest_s: float) -> None:
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._next_s = first_s
+
+    def pause_s(self) -> float:
+        """Return how long to wait before the next start."""
+        pause_s = min(self._next_s, self._longest_s)
+        self._next_s = 2 * pause_s
+        return pause_s
+
+    def lived(self, seconds: float) -> None:
+        """Take note of how long a process lived."""
+        if seconds > self._longest_s:
+            self._next_s = self._first_s
 
 
 def cpu_s(pid: int) -> float:

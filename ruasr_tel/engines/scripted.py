@@ -12,6 +12,8 @@ resampler would change it). Options of its spec:
     answer               `words` (default) or `measure`: the text is `отсчётов <n> пик <peak>`, so
                          that a test can tell segments apart
     fail_load            `model`, `config`, `crash`, `exit`, `hang`: how loading goes wrong
+
+Its `model_dir` may be None; a folder that does not exist is a ModelLoadError.
 """
 
 import os
@@ -111,7 +113,7 @@ def create(spec: EngineSpec) -> ScriptedEngine:
     """Return the engine, or fail as option `fail_load` says.
 
     Raises:
-        ModelLoadError: `fail_load: model`.
+        ModelLoadError: `fail_load: model`, or the folder does not exist.
         ConfigError: `fail_load: config`.
         RuntimeError: `fail_load: crash`.
     """
@@ -127,6 +129,8 @@ def create(spec: EngineSpec) -> ScriptedEngine:
             os._exit(255)
         case "hang":
             time.sleep(_FOR_EVER_S)
+    if spec.model_dir is not None and not spec.model_dir.is_dir():
+        raise ModelLoadError(f"{spec.model_dir} does not exist")
     return ScriptedEngine(spec)
 
 

@@ -1,0 +1,186 @@
+import contextlib
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ruasr_tel.engines import wire
+from ruasr_tel.engines.base import EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.errors import ProtocolError
+from ruasr_tel.types import Samples
+
+INT16 = st.integers(-(2**15), 2**15 - 1)
+SAMPLES = st.lists(INT16, max_size=40).map(lambda values: np.array(values, dtype=np.int16))
+SEGMENTS = st.lists(st.tuples(SAMPLES, st.integers(-1, 192_000)), min_size=1, max_size=4)
+REQUESTS = st.lists(st.tuples(st.integers(0, 2**32 - 1), SEGMENTS), max_size=4)
+CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=20)
+
+FLOATS = st.floats(allow_nan=False)
+HYPOTHESES = st.builds(
+    Hypothesis,
+    st.text(max_size=20),
+    st.lists(st.text(max_size=3), max_size=4).map(tuple),
+    st.lists(FLOATS, max_size=4).map(tuple),
+    st.none() | st.lists(FLOATS, max_size=4).map(tuple),
+)
+INFO = EngineInfo("scripted", "пробная", 8000, 0.1, 20.0, 4, True, "cuda")
+MESSAGES = st.one_of(
+    st.builds(wire.Ready, st.just(INFO), FLOATS),
+    st.builds(wire.Failed, st.sampled_from(("ConfigError", "ModelLoadError")), st.text()),
+    st.builds(wire.Decoded, st.integers(0), st.lists(HYPOTHESES, max_size=3).map(tuple)),
+    st.builds(wire.Refused, st.integers(0), st.text()),
+)
+
+JSON = st.dictionaries(
+    st.sampled_from(("message", "request", "reason", "kind", "info", "hypotheses", "load_s")),
+    st.none() | st.integers() | st.sampled_from(("Ready", "Failed", "Decoded", "Refused")),
+)
+
+
+def read_requests(data: bytes, cuts: list[int]) -> list[wire.Request]:
+    """Give the parser `data` as reads of the lengths in `cuts`, repeated."""
+    parser = wire.RequestParser()
+    requests: list[wire.Request] = []
+    step = 0
+    while data:
+        want = parser.want()
+        count = min(len(want), len(data), cuts[step % len(cuts)])
+        step += 1
+        want[:count] = data[:count]
+        data = data[count:]
+        request = parser.filled(count)
+        if request is not None:
+            requests.append(request)
+    return requests
+
+
+@given(requests=REQUESTS, cuts=CUTS)
+def test_requests_arrive_whole_however_they_are_cut(
+    requests: list[tuple[int, list[wire.Segment]]], cuts: list[int]
+) -> None:
+    data = b"".join(b"".join(wire.encode_request(*request)) for request in requests)
+    arrived = read_requests(data, cuts)
+    assert [request.number for request in arrived] == [number for number, _ in requests]
+    for request, (_, segments) in zip(arrived, requests, strict=True):
+        assert [rate_hz for _, rate_hz in request.segments] == [rate_hz for _, rate_hz in segments]
+        for (got, _), (sent, _) in zip(request.segments, segments, strict=True):
+            assert got.dtype == np.int16
+            assert got.tolist() == sent.tolist()
+
+
+def test_samples_are_handed_on_without_a_copy() -> None:
+    samples: Samples = np.arange(4, dtype=np.int16)
+    header, payload = wire.encode_request(7, [(samples, 8000)])
+    assert header == wire.SEGMENT.pack(7, 8000, 4, 0)
+    assert isinstance(payload, memoryview)
+    samples[0] = 99
+    assert bytes(payload) == samples.tobytes()
+
+
+def test_samples_that_do_not_lie_side_by_side_are_sent_as_they_read() -> None:
+    every_second = np.arange(8, dtype=np.int16)[::2]
+    [request] = read_requests(b"".join(wire.encode_request(1, [(every_second, 8000)])), [1000])
+    assert request.segments[0][0].tolist() == [0, 2, 4, 6]
+
+
+@given(messages=st.lists(MESSAGES, max_size=5), cuts=CUTS)
+def test_messages_arrive_whole_however_they_are_cut(
+    messages: list[wire.Message], cuts: list[int]
+) -> None:
+    data = b"".join(map(wire.encode_message, messages))
+    parser = wire.FrameParser()
+    arrived: list[wire.Message] = []
+    step = 0
+    while data:
+        count = cuts[step % len(cuts)]
+        step += 1
+        arrived += map(wire.parse_message, parser.feed(data[:count]))
+        data = data[count:]
+    assert arrived == messages
+
+
+def content(frame: bytes) -> bytes:
+    [body] = wire.FrameParser().feed(frame)
+    return body
+
+
+def test_not_a_number_arrives_as_it_is() -> None:
+    frame = wire.encode_message(wire.Decoded(1, (Hypothesis("", ("а",), (0.0,), (math.nan,)),)))
+    message = wire.parse_message(content(frame))
+    assert isinstance(message, wire.Decoded)
+    [hypothesis] = message.hypotheses
+    assert hypothesis.log_probs is not None
+    assert math.isnan(hypothesis.log_probs[0])
+
+
+def test_numpy_numbers_arrive_as_plain_ones() -> None:
+    numbers: tuple[float, ...] = (np.float32(0.5),)  # type: ignore[assignment]  # engines do that
+    frame = wire.encode_message(wire.Decoded(1, (Hypothesis("а", ("а",), numbers, numbers),)))
+    assert wire.parse_message(content(frame)) == wire.Decoded(
+        1, (Hypothesis("а", ("а",), (0.5,), (0.5,)),)
+    )
+
+
+def test_anything_else_in_a_hypothesis_is_an_error() -> None:
+    odd = Hypothesis(text=object())  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(TypeError, match=r"^object in an engine's answer$"):
+        wire.encode_message(wire.Decoded(1, (odd,)))
+
+
+@pytest.mark.parametrize("folder", [None, Path("/models/ru")])
+def test_a_spec_arrives_as_it_was(folder: Path | None) -> None:
+    spec = EngineSpec(
+        "sherpa", "vosk5", folder, "transducer", "cpu", 2, 0.2, 18.0, {"a": 1, "b": "ё", "c": True}
+    )
+    assert wire.parse_spec(content(wire.encode_spec(spec))) == spec
+    assert wire.parse_spec(content(wire.encode_spec(replace(spec, options={})))).options == {}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b"\xff", b'{"model_dir": 1}', b'{"model_dir": null, "rate": 1}']
+)
+def test_what_is_no_spec_is_refused(body: bytes) -> None:
+    with pytest.raises(ProtocolError, match=r"^not an engine spec: "):
+        wire.parse_spec(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b'{"message": "Refused"}',
+        b'{"message": "Failed", "kind": "x"}',
+        b'{"message": "Ready", "info": {}, "load_s": 1}',
+        b'{"message": "Decoded", "request": 1, "hypotheses": [{"text": ""}]}',
+        b'{"message": "Decoded", "request": 1, "hypotheses": 3}',
+    ],
+)
+def test_what_is_no_message_is_refused(body: bytes) -> None:
+    with pytest.raises(ProtocolError, match=r"^not a message of an engine: "):
+        wire.parse_message(body)
+
+
+def test_an_unknown_message_is_refused() -> None:
+    with pytest.raises(ProtocolError, match=r"^unknown message 'Hello' of an engine$"):
+        wire.parse_message(json.dumps({"message": "Hello"}).encode())
+
+
+def test_a_frame_too_long_is_refused_before_it_is_read() -> None:
+    parser = wire.FrameParser()
+    assert parser.feed(wire.LENGTH.pack(wire.MAX_FRAME_BYTES)) == []
+    with pytest.raises(ProtocolError, match=r"^frame of 16777217 bytes, at most 16777216 allowed$"):
+        wire.FrameParser().feed(wire.LENGTH.pack(wire.MAX_FRAME_BYTES + 1))
+
+
+@given(body=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_content_ends_in_a_message_or_a_protocol_error(body: bytes) -> None:
+    with contextlib.suppress(ProtocolError):
+        assert isinstance(wire.parse_message(body), wire.Message)

@@ -1,0 +1,389 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ruasr_tel.engines.base import Hypothesis
+from ruasr_tel.errors import DecodeError, Overloaded
+from ruasr_tel.jobs import (
+    Answer,
+    Batch,
+    JobQueue,
+    Outcome,
+    Priority,
+    SchedulerConfig,
+    Work,
+)
+
+RATE_HZ = 8000
+FINAL, PARTIAL, BULK = Priority.FINAL, Priority.PARTIAL, Priority.BULK
+CONFIG = SchedulerConfig(partial_max_finals=2, partial_queue=3, bulk_queue=3, final_timeout_s=10.0)
+
+
+def work(priority: Priority = FINAL, seconds: float = 1.0, deadline_s: float | None = None) -> Work:
+    samples = np.zeros(int(seconds * RATE_HZ), dtype=np.int16)
+    return Work(samples, RATE_HZ, priority, deadline_s)
+
+
+def said(job: Work) -> Hypothesis:
+    return Hypothesis(f"job {job.number}")
+
+
+def submit(queue: JobQueue[Work], *jobs: Work, now_s: float = 0.0) -> None:
+    for job in jobs:
+        assert queue.submit(job, now_s) == []
+
+
+def take(queue: JobQueue[Work]) -> Batch[Work]:
+    batch = queue.take()
+    assert batch is not None
+    return batch
+
+
+def answer(queue: JobQueue[Work], batch: Batch[Work], busy_s: float = 0.1) -> list[Answer[Work]]:
+    return queue.answered(batch, [said(job) for job in batch.jobs], busy_s, now_s=0.0)
+
+
+def order(queue: JobQueue[Work]) -> list[Work]:
+    """Return the jobs in the order in which one slot would get them."""
+    jobs: list[Work] = []
+    while (batch := queue.take()) is not None:
+        jobs += batch.jobs
+        answer(queue, batch)
+    return jobs
+
+
+def reason(outcome: Outcome) -> str:
+    assert isinstance(outcome, DecodeError)
+    return str(outcome)
+
+
+def test_finals_go_before_partials_before_bulk() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    jobs = [work(BULK), work(PARTIAL), work(FINAL), work(BULK), work(PARTIAL), work(FINAL)]
+    submit(queue, *jobs)
+    assert order(queue) == [jobs[i] for i in (2, 5, 1, 4, 0, 3)]
+
+
+def test_finals_go_by_deadline_and_equals_in_order_of_submission() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    late, soon = work(deadline_s=5.0), work(deadline_s=1.0)
+    first, second = work(deadline_s=3.0), work(deadline_s=3.0)
+    submit(queue, late, first, soon, second)
+    assert order(queue) == [soon, first, second, late]
+
+
+def test_a_final_without_a_deadline_is_due_after_the_timeout() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    without, before, after = work(), work(deadline_s=9.9), work(deadline_s=10.1)
+    submit(queue, after, without, before)
+    assert order(queue) == [before, without, after]
+
+
+def test_no_more_batches_run_than_there_are_slots() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=2)
+    submit(queue, work(), work(), work())
+    first = take(queue)
+    take(queue)
+    assert queue.take() is None
+    assert queue.running == 2
+    answer(queue, first)
+    take(queue)
+
+
+def test_one_of_several_slots_is_kept_from_partials() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=2)
+    submit(queue, work(PARTIAL), work(PARTIAL))
+    take(queue)
+    assert queue.take() is None
+    bulk = work(BULK)
+    submit(queue, bulk)
+    assert take(queue).jobs == [bulk]
+
+
+def test_the_only_slot_takes_partials() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    submit(queue, work(PARTIAL))
+    assert take(queue).jobs[0].priority is PARTIAL
+
+
+def test_a_batch_holds_jobs_of_one_priority_and_similar_length() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1, batch_size=8)
+    partial, bulk = work(PARTIAL, seconds=2.0), work(BULK, seconds=2.0)
+    head, short, long, similar = (work(seconds=length) for length in (2.0, 1.0, 9.0, 3.0))
+    submit(queue, partial, bulk, head, short, long, similar)
+    assert take(queue).jobs == [head, similar]
+
+
+def test_a_batch_is_no_larger_than_the_engine_wants() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1, batch_size=2)
+    jobs = [work() for _ in range(3)]
+    submit(queue, *jobs)
+    assert take(queue).jobs == jobs[:2]
+
+
+def test_each_job_of_a_batch_gets_its_own_answer() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1, batch_size=3)
+    jobs = [work() for _ in range(3)]
+    submit(queue, *jobs)
+    batch = take(queue)
+    assert batch.audio_s == 3.0
+    queue.cancel(jobs[1])
+    assert answer(queue, batch) == [(jobs[0], said(jobs[0])), (jobs[2], said(jobs[2]))]
+
+
+def test_finals_are_never_refused() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    submit(queue, *(work() for _ in range(500)))
+    assert queue.waiting(FINAL) == 500
+    assert queue.pending_audio_s == 500.0
+
+
+def test_partials_are_refused_while_finals_wait() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    submit(queue, work(), work(), work(PARTIAL), work())
+    with pytest.raises(Overloaded, match=r"^3 finals wait$"):
+        queue.submit(work(PARTIAL), 0.0)
+    assert queue.refused == {FINAL: 0, PARTIAL: 1, BULK: 0}
+
+
+def test_partials_are_refused_while_partials_wait() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    submit(queue, *(work(PARTIAL) for _ in range(3)))
+    with pytest.raises(Overloaded, match=r"^3 partials wait$"):
+        queue.submit(work(PARTIAL), 0.0)
+
+
+def test_partials_are_refused_when_they_used_their_share_of_the_engine() -> None:
+    config = SchedulerConfig(partial_share=0.5, partial_window_s=4.0)
+    queue: JobQueue[Work] = JobQueue(config, slots=2)  # one engine second per second, at most 4
+    submit(queue, work(PARTIAL))
+    answer(queue, take(queue), busy_s=5.0)
+    with pytest.raises(Overloaded, match=r"^partials had 50% of the engine's time$"):
+        queue.submit(work(PARTIAL), 0.9)
+    submit(queue, work(PARTIAL), now_s=1.1)
+    assert queue.busy_s == {FINAL: 0.0, PARTIAL: 5.0, BULK: 0.0}
+
+
+def test_finals_and_bulk_use_none_of_the_share_of_partials() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    submit(queue, work(FINAL), work(BULK))
+    answer(queue, take(queue), busy_s=1000.0)
+    queue.failed(take(queue), "no", busy_s=1000.0, now_s=0.0)
+    submit(queue, work(PARTIAL))
+    assert queue.busy_s == {FINAL: 1000.0, PARTIAL: 0.0, BULK: 1000.0}
+
+
+def test_bulk_is_refused_above_its_bound() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    submit(queue, *(work(BULK) for _ in range(3)))
+    with pytest.raises(Overloaded, match=r"^3 segments of recordings wait$"):
+        queue.submit(work(BULK), 0.0)
+    assert queue.refused[BULK] == 1
+
+
+def test_a_cancelled_job_never_reaches_the_engine() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    gone, other = work(), work()
+    submit(queue, gone, other)
+    assert queue.cancel(gone) == [(gone, None)]
+    assert queue.cancel(gone) == []
+    assert queue.pending_audio_s == 1.0
+    assert order(queue) == [other]
+
+
+def test_a_job_cancelled_while_it_runs_gets_no_second_answer() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    job = work()
+    submit(queue, job)
+    batch = take(queue)
+    assert queue.cancel(job) == [(job, None)]
+    assert queue.pending_audio_s == 0.0
+    assert answer(queue, batch) == []
+
+
+def test_a_job_cancelled_while_it_runs_is_not_decoded_again() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    job = work()
+    submit(queue, job)
+    batch = take(queue)
+    queue.cancel(job)
+    assert queue.died(batch, "killed by SIGKILL", now_s=0.0) == []
+    assert queue.take() is None
+
+
+def test_an_error_reaches_the_jobs_of_its_batch_alone() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=2)
+    bad, good = work(), work()
+    submit(queue, bad, good)
+    first, second = take(queue), take(queue)
+    [(job, outcome)] = queue.failed(first, "too loud", busy_s=0.1, now_s=0.0)
+    assert (job, reason(outcome)) == (bad, "too loud")
+    assert answer(queue, second) == [(good, said(good))]
+
+
+def test_each_job_gets_an_error_of_its_own() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1, batch_size=2)
+    submit(queue, work(), work())
+    first, second = (one for _, one in queue.failed(take(queue), "no", busy_s=0.1, now_s=0.0))
+    assert first is not second
+
+
+def test_a_wrong_number_of_answers_is_an_error_of_the_batch() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1, batch_size=2)
+    submit(queue, work(), work())
+    answers = queue.answered(take(queue), [Hypothesis("один")], busy_s=0.1, now_s=0.0)
+    assert [reason(outcome) for _, outcome in answers] == [
+        "the engine gave 1 answers to 2 segments"
+    ] * 2
+
+
+def test_what_a_dead_engine_held_goes_to_the_front_and_runs_alone() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=2, batch_size=4)
+    first, second, third = work(), work(seconds=5.0), work(deadline_s=0.0)
+    submit(queue, first, second)
+    held = [take(queue), take(queue)]
+    submit(queue, third)
+    for batch in held:
+        assert queue.died(batch, "killed by SIGKILL", now_s=0.0) == []
+    alone = take(queue)
+    assert (alone.jobs, alone.alone) == ([first], True)
+    assert queue.take() is None
+    answer(queue, alone)
+    assert order(queue) == [second, third]
+
+
+def test_a_struck_job_waits_until_nothing_else_runs() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=2)
+    struck, other = work(), work()
+    submit(queue, struck, other)
+    batch, beside = take(queue), take(queue)
+    queue.died(batch, "killed by SIGKILL", now_s=0.0)
+    assert queue.take() is None
+    answer(queue, beside)
+    assert take(queue).jobs == [struck]
+
+
+def test_a_struck_job_keeps_to_its_class() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    bulk, waiting, final = work(BULK), work(BULK), work()
+    submit(queue, bulk, waiting)
+    batch = take(queue)
+    queue.died(batch, "killed by SIGKILL", now_s=0.0)
+    submit(queue, final)
+    assert order(queue) == [final, bulk, waiting]
+
+
+def test_a_job_that_ends_the_engine_twice_is_given_up() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    job = work()
+    submit(queue, job)
+    assert queue.died(take(queue), "exit code 139", now_s=0.0) == []
+    [(same, outcome)] = queue.died(take(queue), "exit code 139", now_s=0.0)
+    assert same is job
+    assert reason(outcome) == (
+        "the segment ended the engine process twice (exit code 139); not tried again"
+    )
+
+
+def test_a_partial_is_not_decoded_again() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    submit(queue, work(PARTIAL))
+    [(_, outcome)] = queue.died(take(queue), "exit code 139", now_s=0.0)
+    assert reason(outcome) == "the engine process ended (exit code 139)"
+
+
+GUILTY = st.lists(st.booleans(), min_size=1, max_size=12)
+
+
+@settings(deadline=None)
+@given(
+    guilty=GUILTY,
+    slots=st.integers(1, 4),
+    batch_size=st.integers(1, 3),
+    choices=st.lists(st.integers(0, 3), min_size=1, max_size=20),
+)
+def test_only_the_guilty_are_given_up(
+    guilty: list[bool], slots: int, batch_size: int, choices: list[int]
+) -> None:
+    """An engine that every guilty segment ends, together with everything it holds."""
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots, batch_size)
+    jobs = [work() for _ in guilty]
+    submit(queue, *jobs)
+    answers: list[Answer[Work]] = []
+    running: list[Batch[Work]] = []
+    for step in range(10 * len(jobs)):
+        while (taken := queue.take()) is not None:
+            running.append(taken)
+        if not running:
+            break
+        batch = running.pop(choices[step % len(choices)] % len(running))
+        if any(guilty[job.number] for job in batch.jobs):
+            for held in [batch, *running]:
+                answers += queue.died(held, "exit code 139", now_s=0.0)
+            running = []
+        else:
+            answers += answer(queue, batch)
+    assert len(answers) == len(jobs)
+    for job, outcome in answers:
+        assert isinstance(outcome, DecodeError) == guilty[job.number]
+
+
+def test_nothing_is_given_up_while_the_engine_returns_anything() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    submit(queue, work(), work())
+    queue.answered(take(queue), [Hypothesis("")], busy_s=14.0, now_s=14.0)
+    assert queue.expire(23.9) == []
+
+
+def test_what_waits_for_an_engine_that_is_away_is_given_up() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    held, waiting, young = work(), work(), work()
+    submit(queue, held, waiting)
+    batch = take(queue)
+    submit(queue, young, now_s=5.0)
+    assert queue.expire(9.9) == []
+    answers = queue.expire(10.0)
+    assert [job for job, _ in answers] == [waiting, held]
+    assert reason(answers[0][1]) == "the engine did not come back within 10 s"
+    assert queue.waiting(FINAL) == 1
+    assert answer(queue, batch) == []
+    assert order(queue) == [young]
+
+
+def test_the_wait_of_a_final_follows_from_the_audio_before_it() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=2)
+    assert queue.wait_s(0.0) == 0.0
+    submit(queue, work(seconds=4.0))
+    answer(queue, take(queue), busy_s=1.0)
+    assert queue.rate.value == 0.25
+    submit(queue, work(seconds=6.0), work(seconds=10.0), work(BULK, seconds=10.0))
+    assert queue.wait_s(0.0) == 16.0 * 0.25 / 2
+    take(queue)
+    assert queue.wait_s(0.0) == 16.0 * 0.25 / 2
+
+
+def test_the_wait_is_no_less_than_that_of_the_first_waiting_final() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    submit(queue, work(), work(), now_s=3.0)
+    take(queue)
+    submit(queue, work(), now_s=5.0)
+    assert queue.wait_s(7.0) == 4.0
+
+
+def test_a_job_without_a_sensible_rate_has_no_length() -> None:
+    assert Work(np.zeros(8, dtype=np.int16), 0, FINAL).audio_s == 0.0
+
+
+def test_stop_answers_everything_and_everything_after() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    running, waiting, late = work(), work(), work()
+    submit(queue, running, waiting)
+    batch = take(queue)
+    assert queue.stop() == [(waiting, None), (running, None)]
+    assert queue.stop() == []
+    assert queue.submit(late, 0.0) == [(late, None)]
+    assert queue.take() is None
+    assert answer(queue, batch) == []
+    assert queue.failed(batch, "no", busy_s=0.0, now_s=0.0) == []
+    assert queue.died(batch, "no", now_s=0.0) == []

@@ -1,0 +1,180 @@
+"""Any order of submit, take, cancel, answer, error, death, time and stop."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from ruasr_tel.engines.base import Hypothesis
+from ruasr_tel.errors import Overloaded
+from ruasr_tel.jobs import (
+    BATCH_LENGTH_RATIO,
+    Answer,
+    Batch,
+    JobQueue,
+    Outcome,
+    Priority,
+    SchedulerConfig,
+    State,
+    Work,
+)
+
+RATE_HZ = 8000
+FINAL, PARTIAL = Priority.FINAL, Priority.PARTIAL
+CONFIG = SchedulerConfig(partial_max_finals=2, partial_queue=3, bulk_queue=3, final_timeout_s=10.0)
+
+
+def said(job: Work) -> Hypothesis:
+    return Hypothesis(f"job {job.number}")
+
+
+class JobQueueMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[Work] = []
+        self.answers: dict[Work, Outcome] = {}
+        self.running: list[Batch[Work]] = []
+        self.now_s = 0.0
+
+    @initialize(slots=st.integers(1, 3), batch_size=st.integers(1, 3))
+    def begin(self, slots: int, batch_size: int) -> None:
+        self.slots, self.batch_size = slots, batch_size
+        self.queue: JobQueue[Work] = JobQueue(CONFIG, slots, batch_size)
+
+    def note(self, answers: list[Answer[Work]]) -> None:
+        for job, outcome in answers:
+            assert job not in self.answers, "answered twice"
+            self.answers[job] = outcome
+
+    def unanswered(self, *states: State) -> list[Work]:
+        return [job for job in self.jobs if job.state in states and job not in self.answers]
+
+    @rule(
+        priority=st.sampled_from(Priority),
+        seconds=st.sampled_from((0.5, 1.0, 1.4, 2.0)),
+        due_s=st.none() | st.floats(0.0, 30.0),
+    )
+    def submit(self, priority: Priority, seconds: float, due_s: float | None) -> None:
+        samples = np.zeros(int(seconds * RATE_HZ), dtype=np.int16)
+        deadline_s = None if due_s is None else self.now_s + due_s
+        job = Work(samples, RATE_HZ, priority, deadline_s)
+        try:
+            answers = self.queue.submit(job, self.now_s)
+        except Overloaded:
+            assert priority is not FINAL
+            return
+        self.jobs.append(job)
+        self.note(answers)
+
+    @rule()
+    def take(self) -> None:
+        batch = self.queue.take()
+        if batch is None:
+            return
+        waiting = self.unanswered(State.QUEUED)
+        head = batch.jobs[0]
+        assert not [
+            job for job in waiting if job.priority < head.priority and job.priority is FINAL
+        ]
+        for job in waiting:
+            if job.priority is head.priority:
+                assert (not head.struck, head.deadline_s) <= (not job.struck, job.deadline_s)
+        lengths = [job.audio_s for job in batch.jobs]
+        assert max(lengths) <= min(lengths) * BATCH_LENGTH_RATIO
+        assert {job.priority for job in batch.jobs} == {head.priority}
+        assert len(batch.jobs) <= self.batch_size
+        self.running.append(batch)
+        if any(job.struck for one in self.running for job in one.jobs):
+            assert len(self.running) == 1
+            assert len(batch.jobs) == 1
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.jobs))
+        answers = self.queue.cancel(job)
+        assert answers == ([] if job in self.answers else [(job, None)])
+        self.note(answers)
+
+    def land(self, data: st.DataObject) -> Batch[Work]:
+        return self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), busy_s=st.floats(0.0, 5.0))
+    def answer(self, data: st.DataObject, busy_s: float) -> None:
+        batch = self.land(data)
+        open_jobs = [job for job in batch.jobs if job not in self.answers]
+        answers = self.queue.answered(batch, [said(job) for job in batch.jobs], busy_s, self.now_s)
+        assert answers == [(job, said(job)) for job in open_jobs]
+        self.note(answers)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), miscount=st.booleans())
+    def fail(self, data: st.DataObject, miscount: bool) -> None:
+        batch = self.land(data)
+        open_jobs = [job for job in batch.jobs if job not in self.answers]
+        answers = (
+            self.queue.answered(batch, [], 0.1, self.now_s)
+            if miscount
+            else self.queue.failed(batch, "too loud", 0.1, self.now_s)
+        )
+        assert [job for job, _ in answers] == open_jobs
+        self.note(answers)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def die(self, data: st.DataObject) -> None:
+        """Everything dies, but the news may come one by one, with other steps between them."""
+        batch = self.land(data)
+        given_up = {
+            job
+            for job in batch.jobs
+            if job not in self.answers and (job.struck or job.priority is PARTIAL)
+        }
+        answers = self.queue.died(batch, "exit code 139", self.now_s)
+        assert {job for job, _ in answers} == given_up
+        self.note(answers)
+
+    @rule(seconds=st.sampled_from((0.1, 2.0, 11.0)))
+    def wait(self, seconds: float) -> None:
+        self.now_s += seconds
+        answers = self.queue.expire(self.now_s)
+        assert all(self.now_s - job.submitted_s >= CONFIG.final_timeout_s for job, _ in answers)
+        self.note(answers)
+
+    @rule(really=st.sampled_from((False, False, False, True)))
+    def stop(self, really: bool) -> None:
+        if really:
+            self.note(self.queue.stop())
+            self.running.clear()
+
+    @invariant()
+    def counts_agree(self) -> None:
+        if not hasattr(self, "queue"):
+            return
+        assert self.queue.running == len(self.running) <= self.slots
+        for priority in Priority:
+            waiting = [j for j in self.unanswered(State.QUEUED) if j.priority is priority]
+            assert self.queue.waiting(priority) == len(waiting)
+        finals = [j for j in self.unanswered(State.QUEUED, State.RUNNING) if j.priority is FINAL]
+        assert self.queue.pending_audio_s == pytest.approx(sum(job.audio_s for job in finals))
+        assert self.queue.wait_s(self.now_s) >= 0.0
+
+    def teardown(self) -> None:
+        if hasattr(self, "queue"):
+            self.note(self.queue.stop())
+            assert set(self.answers) == set(self.jobs)
+
+
+def test_every_job_is_answered_exactly_once_in_any_order() -> None:
+    run_state_machine_as_test(
+        JobQueueMachine, settings=settings(max_examples=80, stateful_step_count=40, deadline=None)
+    )
