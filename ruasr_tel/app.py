@@ -162,7 +162,7 @@ async def serving(config: Config) -> AsyncIterator[Running]:
         stack.push_async_callback(calls.close)
         await calls.start()
         if config.metrics.enabled:
-            stack.callback(metrics.close)
+            stack.push_async_callback(asyncio.to_thread, metrics.close)
             _log.info("metrics served", url=_serve_metrics(metrics, config))
         doors = _make_doors(config, calls)
         stack.push_async_callback(_drain, doors, calls)

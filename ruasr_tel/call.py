@@ -1,6 +1,7 @@
 """One call: its legs, its end, its ledger; and the registry that admits calls."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -219,7 +220,10 @@ class Calls:
         Raises:
             Overloaded: no room for it.
             ConfigError: unknown profile.
+            ValueError: a call of that id is running.
         """
+        if call_id in self._running:
+            raise ValueError(f"call {call_id!r} is running; a door must name its calls apart")
         listening = self.profile(profile)
         try:
             self.admit()
@@ -243,11 +247,10 @@ class Calls:
 
     async def idle(self, timeout_s: float) -> bool:
         """Wait until no call is running; return whether that happened in time."""
-        try:
-            await asyncio.wait_for(self._idle.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        return self._idle.is_set()
 
     async def close(self) -> None:
         """End every call and stop watching the clock."""
@@ -277,7 +280,10 @@ class Calls:
             self._ended(call, event)
         self._publish(event)
         if on_event is not None:
-            on_event(event)
+            try:
+                on_event(event)
+            except Exception:  # noqa: BLE001 - a door's bug must not stop the call's other finals
+                _log.exception("a door failed to take an event", call_id=call.call_id)
 
     def _ended(self, call: Call, event: CallEnded) -> None:
         del self._running[call.call_id]

@@ -1,5 +1,7 @@
 """Prometheus metrics of calls and recognition; no call ids, no text."""
 
+from wsgiref.simple_server import WSGIServer
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from pydantic import Field
 
@@ -21,6 +23,7 @@ class Metrics:
     """All metrics of one server, in a registry of its own."""
 
     def __init__(self) -> None:
+        self._http: WSGIServer | None = None
         self.registry = CollectorRegistry()
         self.calls = Counter(
             "ruasr_calls", "Calls by door and outcome", ["door", "outcome"], registry=self.registry
@@ -51,10 +54,19 @@ class Metrics:
             registry=self.registry,
         )
 
-    def serve(self, config: MetricsConfig) -> None:
-        """Start to answer scrapes, in a daemon thread of prometheus-client.
+    def serve(self, config: MetricsConfig) -> str:
+        """Start to answer scrapes, in a daemon thread of prometheus-client; return the URL.
 
         Raises:
             OSError: the port is in use.
         """
-        start_http_server(config.port, config.host, self.registry)
+        self._http, _ = start_http_server(config.port, config.host, self.registry)
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        return f"http://{host}:{self._http.server_port}/metrics"
+
+    def close(self) -> None:
+        """Answer no more scrapes."""
+        if self._http is not None:
+            self._http.shutdown()
+            self._http.server_close()
+            self._http = None

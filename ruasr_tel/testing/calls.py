@@ -109,6 +109,7 @@ async def running_calls(
     vad: Vad | None = None,
     tick_ms: int = 1,
     publish: Callable[[Event], None] = lambda _event: None,
+    metrics: Metrics | None = None,
     mono: Callable[[], float] | None = None,
 ) -> AsyncIterator[Calls]:
     """Run everything between a door and its text; at the end every call is ended.
@@ -121,13 +122,20 @@ async def running_calls(
         vad: the detector; by energy if None.
         tick_ms: how often windows are scored.
         publish: takes every event of every call.
+        metrics: counts; if None, nobody reads them.
         mono: the clock of the legs, if not the monotonic one.
     """
     scheduler = Scheduler(host or scripted_host(), scheduler_config or SchedulerConfig())
     batcher = VadBatcher(vad or EnergyVad(), VadConfig(tick_ms=tick_ms))
     clock = {} if mono is None else {"mono": mono}
     calls = Calls(
-        config or CallsConfig(), profiles, scheduler, batcher, publish, Metrics(), **clock
+        config or CallsConfig(),
+        profiles,
+        scheduler,
+        batcher,
+        publish,
+        metrics or Metrics(),
+        **clock,
     )
     await scheduler.start()
     await batcher.start()
