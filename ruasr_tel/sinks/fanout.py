@@ -12,7 +12,7 @@ from ruasr_tel.events import Event
 from ruasr_tel.section import Section
 from ruasr_tel.sinks.base import Sink
 from ruasr_tel.sinks.jsonl import JsonlConfig, JsonlSink
-from ruasr_tel.sinks.log import LogSinkConfig, LogSink
+from ruasr_tel.sinks.log import LogSink, LogSinkConfig
 
 _log = structlog.get_logger(__name__)
 
