@@ -1,4 +1,5 @@
 import struct
+import wave
 from pathlib import Path
 from uuid import UUID
 
@@ -244,3 +245,30 @@ def test_hangup_and_error_as_bytes() -> None:
     assert encode_hangup() == b"\x00\x00\x00"
     assert encode_error(4) == b"\xff\x00\x01\x04"
     assert parse(encode_hangup() + encode_error(1)) == [Message(0, b""), Message(0xFF, b"\x01")]
+
+
+def recorded(name: str) -> list[Message]:
+    return MessageParser().feed((DATA / name).read_bytes())
+
+
+def prompt() -> bytes:
+    """Return what Asterisk plays of the prompt: its WAV reader leaves out the last 44 bytes."""
+    with wave.open(str(DATA.parent / "wav" / "digits_8.wav")) as file:
+        return file.readframes(file.getnframes())[:-44]
+
+
+def test_a_whole_call_recorded_from_asterisk_is_its_prompt_its_keys_and_its_prompt() -> None:
+    messages = recorded("asterisk_app_dtmf.bin")
+    audio = b"".join(m.payload for m in messages if m.kind == Kind.SLIN)
+    first = audio.find(prompt())
+    assert messages[0].kind == Kind.UUID
+    assert [m.payload for m in messages if m.kind == Kind.DTMF] == [b"5", b"#"]
+    assert first >= 0
+    assert audio.find(prompt(), first + len(prompt())) > first
+
+
+def test_a_call_recorded_from_the_channel_driver_at_16_khz_is_as_long_as_its_prompt() -> None:
+    messages = recorded("asterisk_chan_slin16.bin")
+    audio = [m.payload for m in messages[1:]]
+    assert {m.kind for m in messages[1:]} == {Kind.SLIN16}
+    assert sum(map(len, audio)) > 2 * len(prompt())
