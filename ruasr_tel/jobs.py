@@ -23,6 +23,10 @@ BATCH_LENGTH_RATIO = 1.5
 """Longest to shortest segment of one batch. A batch of 1, 2.5, 5 and 10 s costs 2.3 times what its
 segments cost one by one: all are padded to the longest (sherpa-onnx 2.0.1, our measurement)."""
 
+FINAL_DUE_S = 1.0
+"""A final without a deadline is due this long after it was submitted (our choice: the second that a
+caller takes for a natural pause)."""
+
 
 class Priority(IntEnum):
     """What goes first; lower is sooner."""
@@ -53,9 +57,6 @@ class SchedulerConfig(Section):
     final_timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
     """Seconds after which a segment is given up if the engine answered nothing for as long."""
 
-    full_wait_s: float = Field(default=2.0, gt=0.0, le=60.0)
-    """Expected wait for a final at which the engine counts as fully loaded (load 1)."""
-
 
 class State(Enum):
     """Where a job is."""
@@ -74,8 +75,9 @@ class Work:
         samples: int16, shape (n,), at `sample_rate_hz`; must not change until answered.
         sample_rate_hz: positive.
         priority: what goes first.
-        deadline_s: when the answer is due, on the queue's clock; orders finals. None: as if due
-            `final_timeout_s` after it was submitted, which makes equals first come, first served.
+        deadline_s: when the answer should be there, on the queue's clock; orders what is of one
+            priority. None: FINAL_DUE_S after it was submitted, so first come, first served.
+        due_s: that, settled.
         submitted_s: when it was submitted, on the queue's clock.
         number: order of submission.
         struck: whether the engine process ended while it held this job.
@@ -86,6 +88,7 @@ class Work:
     sample_rate_hz: int
     priority: Priority
     deadline_s: float | None = None
+    due_s: float = field(default=0.0, init=False)
     submitted_s: float = field(default=0.0, init=False)
     number: int = field(default=0, init=False)
     struck: bool = field(default=False, init=False)
@@ -166,8 +169,7 @@ class JobQueue(Generic[WorkT]):
             job.state = State.DONE
             return [(job, None)]
         self._refuse(job.priority, now_s)
-        if job.deadline_s is None:
-            job.deadline_s = now_s + self._config.final_timeout_s
+        job.due_s = now_s + FINAL_DUE_S if job.deadline_s is None else job.deadline_s
         job.submitted_s = now_s
         job.number = self._submitted
         self._submitted += 1
@@ -206,8 +208,7 @@ class JobQueue(Generic[WorkT]):
         if len(hypotheses) != len(batch.jobs):
             reason = f"the engine gave {len(hypotheses)} answers to {len(batch.jobs)} segments"
             return self.failed(batch, reason, busy_s, now_s)
-        if not self._land(batch, now_s):
-            return []
+        self._land(batch, now_s)
         self._count(batch, busy_s)
         self.rate.add(busy_s, batch.audio_s)
         pairs = zip(batch.jobs, hypotheses, strict=True)
@@ -217,15 +218,13 @@ class JobQueue(Generic[WorkT]):
         self, batch: Batch[WorkT], reason: str, busy_s: float, now_s: float
     ) -> list[Answer[WorkT]]:
         """Tell the jobs of a batch, and nobody else, why the engine could not decode them."""
-        if not self._land(batch, now_s):
-            return []
+        self._land(batch, now_s)
         self._count(batch, busy_s)
         return self._finish(batch.jobs, reason)
 
     def died(self, batch: Batch[WorkT], reason: str, now_s: float) -> list[Answer[WorkT]]:
         """The engine process ended while it held this batch: try again or give up."""
-        if not self._land(batch, now_s):
-            return []
+        self._land(batch, now_s)
         answers: list[Answer[WorkT]] = []
         for job in batch.jobs:
             if job.state is State.DONE:
@@ -258,7 +257,6 @@ class JobQueue(Generic[WorkT]):
         answers = self._finish(self._open(), None)
         self._stopped = True
         self._queued.clear()
-        self._running.clear()
         return answers
 
     def waiting(self, priority: Priority) -> int:
@@ -279,12 +277,22 @@ class JobQueue(Generic[WorkT]):
     def wait_s(self, now_s: float) -> float:
         """Return the seconds that a final submitted now should wait for its answer.
 
-        From the audio before it and the engine's pace, but no less than the first waiting final
-        has waited already: an engine that is away has no pace.
+        From the audio that goes before it and the engine's pace, but no less than the first of
+        those that wait is kept waiting: an engine that is away has no pace. Finals that are due
+        later (a file sent faster than real time) go behind it and do not count.
         """
-        expected_s = self.pending_audio_s * self.rate.value / self._slots
-        waiting = self._queued[: self.waiting(Priority.FINAL)]
-        return max([expected_s, *(now_s - job.submitted_s for job in waiting)])
+        before = [
+            job
+            for job in self._open()
+            if job.priority is Priority.FINAL and job.due_s <= now_s + FINAL_DUE_S
+        ]
+        expected_s = sum(job.audio_s for job in before) * self.rate.value / self._slots
+        kept_waiting_s = [
+            now_s - max(job.submitted_s, job.due_s - FINAL_DUE_S)
+            for job in before
+            if job.state is State.QUEUED
+        ]
+        return max([expected_s, *kept_waiting_s])
 
     def _refuse(self, priority: Priority, now_s: float) -> None:
         """Raise Overloaded if there is no room for a job of this priority."""
@@ -325,7 +333,7 @@ class JobQueue(Generic[WorkT]):
         for job in self._queued:
             if len(jobs) == self._batch_size or head.struck:
                 break
-            if job is head or job.struck or job.priority is not head.priority:
+            if job is head or job.priority is not head.priority:
                 continue
             low_s, high_s = min(shortest_s, job.audio_s), max(longest_s, job.audio_s)
             if high_s <= low_s * BATCH_LENGTH_RATIO:
@@ -333,13 +341,10 @@ class JobQueue(Generic[WorkT]):
                 shortest_s, longest_s = low_s, high_s
         return jobs
 
-    def _land(self, batch: Batch[WorkT], now_s: float) -> bool:
-        """Free the slot of a batch; return False if the queue was stopped meanwhile."""
-        if batch not in self._running:
-            return False
+    def _land(self, batch: Batch[WorkT], now_s: float) -> None:
+        """Free the slot of a batch."""
         self._running.remove(batch)
         self._returned_s = now_s
-        return True
 
     def _count(self, batch: Batch[WorkT], busy_s: float) -> None:
         priority = batch.jobs[0].priority
@@ -366,5 +371,4 @@ class JobQueue(Generic[WorkT]):
 
 def _rank(job: Work) -> tuple[int, bool, float, int]:
     """Return the key that sorts what waits."""
-    assert job.deadline_s is not None
-    return job.priority, not job.struck, job.deadline_s, job.number
+    return job.priority, not job.struck, job.due_s, job.number

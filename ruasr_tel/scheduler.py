@@ -12,10 +12,18 @@ import structlog
 
 from ruasr_tel.engines.base import EngineInfo, Hypothesis
 from ruasr_tel.errors import DecodeError, EngineDied
-from ruasr_tel.jobs import Answer, Batch, JobQueue, Priority, SchedulerConfig, Work
+from ruasr_tel.jobs import (
+    FINAL_DUE_S,
+    Answer,
+    Batch,
+    JobQueue,
+    Priority,
+    SchedulerConfig,
+    Work,
+)
 from ruasr_tel.types import Samples
 
-__all__ = ["EngineHost", "Job", "Priority", "Scheduler", "SchedulerConfig"]
+__all__ = ["FINAL_DUE_S", "EngineHost", "Job", "Priority", "Scheduler", "SchedulerConfig"]
 
 _log = structlog.get_logger(__name__)
 
@@ -116,7 +124,8 @@ class Scheduler:
             samples: int16, shape (n,), n > 0; must not change until answered.
             sample_rate_hz: its rate; the engine process resamples.
             priority: finals go before partials before bulk.
-            deadline_s: when the answer is due on the scheduler's clock; orders finals.
+            deadline_s: when the answer should be there, on the scheduler's clock: sooner goes
+                first. Nothing happens when it passes. None: FINAL_DUE_S from now.
 
         Raises:
             Overloaded: a partial or bulk segment has no room now; finals are never refused.
@@ -136,13 +145,8 @@ class Scheduler:
 
     @property
     def wait_s(self) -> float:
-        """Seconds that a final submitted now should wait for its answer."""
+        """Seconds that a final submitted now should wait for its answer; rules admission."""
         return self._queue.wait_s(self._clock())
-
-    @property
-    def load(self) -> float:
-        """`wait_s` as a share of `full_wait_s`: 0 when idle, 1 and more when calls wait long."""
-        return self.wait_s / self._config.full_wait_s
 
     @property
     def rtf(self) -> float:

@@ -1,6 +1,7 @@
 """Admission, legs, ends and the clock of calls, on the scripted engine."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -60,7 +61,12 @@ async def test_a_call_over_the_limit_is_refused_and_counted() -> None:
 
 async def test_calls_are_refused_while_a_final_would_wait_too_long() -> None:
     host = scripted_host(delay_s=0.3)
-    async with running_calls(host, config=CallsConfig(max_wait_s=0.001)) as calls:
+
+    def behind() -> float:
+        return time.monotonic() - 60.0  # by it, audio that is pushed at once is due at once
+
+    limits = CallsConfig(max_wait_s=0.001)
+    async with running_calls(host, config=limits, mono=behind) as calls:
         recorder = Recorder()
         call = open_call(calls, "one", recorder)
         leg = call.open_leg(8000)
@@ -76,6 +82,16 @@ async def test_calls_are_refused_while_a_final_would_wait_too_long() -> None:
         ):
             calls.admit()
         await asyncio.wait_for(flushing, TIMEOUT_S)
+        calls.admit()
+
+
+async def test_a_file_that_runs_ahead_of_its_pace_keeps_no_call_out() -> None:
+    host = scripted_host(delay_s=0.1)
+    async with running_calls(host, config=CallsConfig(max_wait_s=0.001)) as calls:
+        recorder = Recorder()
+        leg = open_call(calls, "one", recorder).open_leg(8000)
+        leg.push(phrase(*[(1.0, 1.0)] * 8))
+        await recorder.until(Final, 2)
         calls.admit()
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -14,7 +14,7 @@ from hypothesis.stateful import (
 )
 
 from ruasr_tel.engines.base import Hypothesis
-from ruasr_tel.errors import Overloaded
+from ruasr_tel.errors import DecodeError, Overloaded
 from ruasr_tel.jobs import (
     BATCH_LENGTH_RATIO,
     Answer,
@@ -86,7 +86,7 @@ class JobQueueMachine(RuleBasedStateMachine):
         ]
         for job in waiting:
             if job.priority is head.priority:
-                assert (not head.struck, head.deadline_s) <= (not job.struck, job.deadline_s)
+                assert (not head.struck, head.due_s) <= (not job.struck, job.due_s)
         lengths = [job.audio_s for job in batch.jobs]
         assert max(lengths) <= min(lengths) * BATCH_LENGTH_RATIO
         assert {job.priority for job in batch.jobs} == {head.priority}
@@ -154,7 +154,6 @@ class JobQueueMachine(RuleBasedStateMachine):
     def stop(self, really: bool) -> None:
         if really:
             self.note(self.queue.stop())
-            self.running.clear()
 
     @invariant()
     def counts_agree(self) -> None:
@@ -178,3 +177,38 @@ def test_every_job_is_answered_exactly_once_in_any_order() -> None:
     run_state_machine_as_test(
         JobQueueMachine, settings=settings(max_examples=80, stateful_step_count=40, deadline=None)
     )
+
+
+GUILTY = st.lists(st.booleans(), min_size=1, max_size=12)
+
+
+@settings(deadline=None)
+@given(
+    guilty=GUILTY,
+    slots=st.integers(1, 4),
+    batch_size=st.integers(1, 3),
+    choices=st.lists(st.integers(0, 3), min_size=1, max_size=20),
+)
+def test_only_the_guilty_are_given_up(
+    guilty: list[bool], slots: int, batch_size: int, choices: list[int]
+) -> None:
+    """An engine that every guilty segment ends, together with everything it holds."""
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots, batch_size)
+    jobs = [Work(np.zeros(RATE_HZ, dtype=np.int16), RATE_HZ, FINAL) for _ in guilty]
+    answers = [one for job in jobs for one in queue.submit(job, now_s=0.0)]
+    running: list[Batch[Work]] = []
+    for step in range(10 * len(jobs)):
+        while (taken := queue.take()) is not None:
+            running.append(taken)
+        if not running:
+            break
+        batch = running.pop(choices[step % len(choices)] % len(running))
+        if any(guilty[job.number] for job in batch.jobs):
+            for held in [batch, *running]:
+                answers += queue.died(held, "exit code 139", now_s=0.0)
+            running = []
+        else:
+            answers += queue.answered(batch, [said(job) for job in batch.jobs], 0.1, now_s=0.0)
+    assert len(answers) == len(jobs)
+    for job, outcome in answers:
+        assert isinstance(outcome, DecodeError) == guilty[job.number]
