@@ -1,6 +1,7 @@
 """One party's audio: its clock, voice activity, buffer, partials and ledger."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,14 +21,12 @@ from ruasr_tel.boundary import (
 from ruasr_tel.engines.base import Hypothesis
 from ruasr_tel.errors import Overloaded
 from ruasr_tel.events import Event, Final, Ledger, Partial, SpeechStarted
-from ruasr_tel.scheduler import Job, Priority, Scheduler
+from ruasr_tel.scheduler import FINAL_DUE_S, Job, Priority, Scheduler
 from ruasr_tel.section import Section
 from ruasr_tel.types import CallId, LegId, Samples, Waveform
 from ruasr_tel.vad.base import VAD_RATE_HZ, WINDOW_SAMPLES
 from ruasr_tel.vad.batcher import VadBatcher
 
-FINAL_WITHIN_S = 1.0
-"""A final is due this long after its segment's end at the pace of a call; orders the queue."""
 IDLE_AT_LEAST_S = 0.3
 """Audio is late rather than absent up to here: Asterisk's worst gap was 153 ms (measured)."""
 
@@ -274,7 +273,7 @@ class Leg:
             segment.samples,
             self.sample_rate_hz,
             Priority.FINAL,
-            deadline_s=max(self._around.mono(), paced_s) + FINAL_WITHIN_S,
+            deadline_s=max(self._around.mono(), paced_s) + FINAL_DUE_S,
         )
         self._jobs[segment.index] = job
         job.result.add_done_callback(lambda done: self._answered(segment.index, done))
@@ -336,11 +335,10 @@ class Leg:
 
         def answered(done: "asyncio.Future[Hypothesis]") -> None:
             self._partial.came_back(job, self._around.mono() - sent_s)
-            if (
-                done.cancelled()
-                or done.exception() is not None
-                or self._partial.is_stale(agreement)
-            ):
+            if done.cancelled() or self._partial.is_stale(agreement):
+                return
+            if done.exception() is not None:
+                self._partial.stop()  # what hurt the engine once would hurt it again
                 return
             text = agreement.push(done.result().text)
             if text is not None:
@@ -377,7 +375,7 @@ class _Partials:
         self._interval = sample_rate_hz * config.interval_ms // 1000
         self._first = sample_rate_hz * config.first_ms // 1000
         self._turnaround_s = 0.0
-        self._next = 0
+        self._next: float = 0
         self._count = 0
         self._job: Job | None = None
         self._agreement = Agreement()
@@ -395,6 +393,10 @@ class _Partials:
     def skip(self, now: int) -> None:
         """There was no room: try again after an interval."""
         self._next = now + self._widened()
+
+    def stop(self) -> None:
+        """No more of this segment."""
+        self._next = math.inf
 
     def sent(self, job: Job, now: int) -> Agreement:
         self._job = job

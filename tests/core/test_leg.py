@@ -1,6 +1,7 @@
 """One party's audio through detector, buffer, scheduler and back, on the scripted engine."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,11 +12,14 @@ from hypothesis import strategies as st
 from ruasr_tel.boundary import BoundaryConfig
 from ruasr_tel.call import Call, Calls, CallsConfig
 from ruasr_tel.engines import scripted
+from ruasr_tel.engines.base import EngineSpec, Hypothesis
+from ruasr_tel.engines.scripted import create
 from ruasr_tel.events import CallEnded, Final, Partial, SpeechStarted
 from ruasr_tel.leg import Leg, PartialsConfig, Profile
 from ruasr_tel.testing import (
     TIMEOUT_S,
     Recorder,
+    ThreadHost,
     phrase,
     running_calls,
     scripted_host,
@@ -238,6 +242,32 @@ async def test_without_partials_in_the_profile_there_are_none() -> None:
         await speak(leg, 2.0)
         await ended(call, recorder)
     assert recorder.of(Partial) == []
+
+
+class CountingHost(ThreadHost):
+    def __init__(self) -> None:
+        super().__init__(create(EngineSpec("scripted", "scripted")))
+        self.decodes = 0
+
+    async def decode(self, batch: Sequence[tuple[Samples, int]]) -> list[Hypothesis]:
+        self.decodes += 1
+        return await super().decode(batch)
+
+
+async def test_a_segment_that_hurts_the_engine_is_not_decoded_again_for_partials() -> None:
+    recorder = Recorder()
+    bad = np.clip(tone(3.0), -scripted.RAISES, scripted.RAISES).astype(np.int16)
+    host = CountingHost()
+    async with running_calls(host, profiles={"default": EAGER}) as calls:
+        call, leg = begin(calls, recorder)
+        for at in range(0, len(bad), 800):
+            leg.push(bad[at : at + 800])
+            await asyncio.wait_for(leg.backlog_below(0.033), TIMEOUT_S)
+            await asyncio.sleep(0)
+        await ended(call, recorder)
+    (final,) = recorder.of(Final)
+    assert final.error is not None
+    assert host.decodes == 2  # one partial and the final
 
 
 # However the audio is cut
