@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from ruasr_tel.errors import ProtocolError
 from ruasr_tel.plugins import Heard, PhoneCall
@@ -20,6 +20,7 @@ TAIL_S = 1.0
 class VoskPhone:
     """Plays calls into the Vosk WebSocket door and hears its replies."""
 
+    scheme = "ws"
     hears = True
 
     async def play(self, call: PhoneCall) -> None:
@@ -36,7 +37,10 @@ class VoskPhone:
         try:
             async with connect(url, compression=None, ping_interval=None) as socket:
                 await asyncio.gather(_listen(call, socket), _send(call, socket))
-        except InvalidHandshake as error:
+        except InvalidStatus as error:
+            reason = (error.response.body or b"").decode(errors="replace").strip()
+            raise ProtocolError(f"the server refused the call: {reason or error}") from error
+        except (InvalidHandshake, InvalidURI) as error:
             raise ProtocolError(f"the server refused the call: {error}") from error
         except ConnectionClosed as error:
             raise ProtocolError(f"the server dropped the call: {error}") from error

@@ -1,0 +1,298 @@
+"""One Vosk client: reads its messages, hands its audio to a call, answers every message at once."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from ruasr_tel.audio.codec import Decoder, Encoding
+from ruasr_tel.call import Call, Calls
+from ruasr_tel.errors import Overloaded
+from ruasr_tel.leg import Leg
+from ruasr_tel.types import CallId
+from ruasr_tel_adapters.vosk_ws.config import RATE_MAX_HZ, RATE_MIN_HZ, VoskWsConfig
+from ruasr_tel_adapters.vosk_ws.options import UrlSettings, change_options, default_options
+from ruasr_tel_adapters.vosk_ws.session import Session
+from ruasr_tel_adapters.vosk_ws.wav import WavFormat, WavSniffer
+from ruasr_tel_adapters.vosk_ws.wire import Audio, BadMessage, Config, Eof, Other, Reset, parse
+
+T = TypeVar("T")
+
+DOOR = "vosk_ws"
+
+NORMAL = 1000
+POLICY_VIOLATION = 1008
+MESSAGE_TOO_BIG = 1009
+INTERNAL_ERROR = 1011
+SERVICE_RESTART = 1012
+TRY_AGAIN_LATER = 1013
+"""RFC 6455 7.4.1 and the IANA registry of WebSocket close codes."""
+
+CLOSE_REASON_BYTES_MAX = 123
+"""RFC 6455 5.5: a control frame holds 125 bytes, two of them are the code."""
+
+AHEAD_S = 2.0
+"""A client this far ahead of real time sends a file; at the pace of a call none gets there."""
+
+SLICE_S = 1.0
+"""A longer message is handed on in pieces, so that a whole file in one message is bounded, too."""
+
+_BYTES_PER_SAMPLE = {Encoding.SLIN: 2, Encoding.PCMU: 1, Encoding.PCMA: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a connection ends.
+
+    Attributes:
+        reason: for the call's events, in a word or two.
+        close_code: what the client is told, if it still listens.
+        text: the same in a sentence.
+    """
+
+    reason: str
+    close_code: int = NORMAL
+    text: str = ""
+
+
+class Stopped(Exception):
+    """The server ends the conversation."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.text)
+        self.ending = ending
+
+
+class Connection:
+    """A client from its accepted handshake to its end.
+
+    Args:
+        socket: the WebSocket.
+        calls: where a call is opened.
+        config: the door's section.
+        url: what the URL sets.
+    """
+
+    def __init__(
+        self, socket: ServerConnection, calls: Calls, config: VoskWsConfig, url: UrlSettings
+    ) -> None:
+        self._socket = socket
+        self._calls = calls
+        self._config = config
+        self._profile = url.profile or config.profile
+        self._call_id = _free_id(url.call_id or CallId(str(uuid4())), calls)
+        self._session = Session(change_options(default_options(config), url.values))
+        self._wav = WavSniffer()
+        self._leg: Leg | None = None
+        self._decoder = Decoder(Encoding.SLIN)
+        self._slice_bytes = 0
+        self._began_mono_s = 0.0
+        self._stop: Ending | None = None
+        self._waiting: asyncio.Timeout | None = None
+        self._log: FilteringBoundLogger = structlog.get_logger(__name__)
+        self._log = self._log.bind(call_id=self._call_id)
+
+    async def run(self) -> None:
+        """Serve the client; returns when its call has ended and the socket is closed."""
+        try:
+            call = self._calls.open(
+                door=DOOR,
+                call_id=self._call_id,
+                peer=_peer(self._socket),
+                profile=self._profile,
+                on_event=self._session.on_event,
+                hang_up=lambda reason: self.stop(Ending("too long", POLICY_VIOLATION, reason)),
+            )
+        except Overloaded as exc:
+            await self._close(Ending("refused", TRY_AGAIN_LATER, str(exc)))
+            return
+        ending = await self._serve(call)
+        await asyncio.gather(self._close(ending), call.end(ending.reason))
+
+    def stop(self, ending: Ending) -> None:
+        """End the conversation as soon as the message in hand is answered."""
+        self._stop = self._stop or ending
+        if self._waiting is not None:
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+
+    async def _close(self, ending: Ending) -> None:
+        """Close the socket.
+
+        The library bounds the wait for the peer's close frame, not the write before it: a peer that
+        never reads would hold it open.
+        """
+        try:
+            async with asyncio.timeout(2 * self._config.close_timeout_s):
+                await self._socket.close(ending.close_code, _close_reason(ending.text))
+        except TimeoutError:
+            self._socket.transport.abort()
+
+    async def _serve(self, call: Call) -> Ending:
+        try:
+            await self._converse(call)
+            return Ending("eof")
+        except Stopped as exc:
+            return exc.ending
+        except BadMessage as exc:
+            self._log.warning("bad message", error=str(exc), close_code=exc.close_code)
+            return Ending("bad message", exc.close_code, str(exc))
+        except ConnectionClosed as exc:
+            return self._peer_left(exc)
+        except Exception:  # noqa: BLE001 - our fault must not take other calls down; it is logged whole
+            self._log.exception("connection failed")
+            return Ending("error", INTERNAL_ERROR)
+
+    async def _converse(self, call: Call) -> None:
+        """Answer message after message up to eof; every other end is an exception."""
+        while self._stop is None:
+            match parse(await self._patiently(self._socket.recv())):
+                case Config(values):
+                    self._configure(values)
+                case Audio(data):
+                    await self._take_audio(call, self._wav.feed(data))
+                    await self._send(self._session.answer_audio(self._clock_s))
+                case Other():
+                    self._log.info("message of unknown meaning, answered like empty audio")
+                    await self._send(self._session.answer_audio(self._clock_s))
+                case Reset():
+                    await self._send(await self._everything(call))
+                case Eof():
+                    await self._send(await self._everything(call))
+                    return
+        raise Stopped(self._stop)
+
+    async def _send(self, reply: str) -> None:
+        """Send a reply if the client still listens.
+
+        One that has left may have left audio behind: it waits in the receive queue, and the end is
+        what `recv` says after it.
+        """
+        with suppress(ConnectionClosed):
+            await self._patiently(self._socket.send(reply))
+
+    async def _patiently(self, action: Coroutine[Any, Any, T]) -> T:
+        """Wait for the client, but not for ever, and not when the server stops.
+
+        Raises:
+            Stopped: the client did nothing for too long, or `stop` was called.
+        """
+        try:
+            patience_s = 0.0 if self._stop else self._config.idle_timeout_s
+            async with asyncio.timeout(patience_s) as self._waiting:
+                return await action
+        except TimeoutError:
+            idle = Ending(
+                "idle", POLICY_VIOLATION, f"no message for {self._config.idle_timeout_s:g} s"
+            )
+            raise Stopped(self._stop or idle) from None
+        finally:
+            self._waiting = None
+
+    def _configure(self, values: Mapping[str, object]) -> None:
+        """Take a config message; after the first audio its rate comes too late, as in Vosk."""
+        options = change_options(self._session.options, values)
+        if self._leg is not None and "sample_rate" in values:
+            self._log.info("sample_rate after the first audio is ignored")
+        self._log.debug("config", keys=sorted(values), phrases=len(options.phrase_list))
+        self._session.options = options
+
+    @property
+    def _clock_s(self) -> float:
+        return 0.0 if self._leg is None else self._leg.clock_s
+
+    async def _take_audio(self, call: Call, data: bytes) -> None:
+        """Hand audio on, at a pace that bounds what a client ahead of real time can pile up."""
+        if not data:
+            return
+        leg = self._leg or self._open_leg(call)
+        for at in range(0, len(data), self._slice_bytes):
+            if at:
+                await asyncio.sleep(0)  # a whole file in one message is not to stall other calls
+            leg.push(self._decoder.decode(data[at : at + self._slice_bytes]))
+            await self._wait_for_room(leg)
+
+    def _open_leg(self, call: Call) -> Leg:
+        """Open the leg at the rate that the client said, its WAV header says, or the default."""
+        header = self._wav.format
+        encoding = self._note_header(header) if header else Encoding.SLIN
+        rate_hz = self._session.options.sample_rate_hz
+        if rate_hz is None and header and RATE_MIN_HZ <= header.sample_rate_hz <= RATE_MAX_HZ:
+            rate_hz = header.sample_rate_hz
+        rate_hz = rate_hz or self._config.sample_rate
+        self._decoder = Decoder(encoding)
+        self._slice_bytes = round(SLICE_S * rate_hz) * _BYTES_PER_SAMPLE[encoding]
+        self._began_mono_s = asyncio.get_running_loop().time()
+        self._leg = call.open_leg(rate_hz)
+        return self._leg
+
+    def _note_header(self, header: WavFormat) -> Encoding:
+        if header.encoding is None or header.channels != 1:
+            self._log.warning(
+                "WAV header of audio that is not mono 16-bit PCM or G.711; read as mono anyway",
+                format=header.described,
+            )
+        else:
+            self._log.info("WAV header skipped", format=header.described)
+        return header.encoding or Encoding.SLIN
+
+    async def _wait_for_room(self, leg: Leg) -> None:
+        """Hold back a client that is ahead of real time while too much of its audio is undecoded.
+
+        At the pace of a call there is never a wait: res_speech_vosk blocks a channel thread on it.
+        """
+        ahead_s = leg.clock_s - (asyncio.get_running_loop().time() - self._began_mono_s)
+        if ahead_s <= AHEAD_S or leg.backlog_s < self._config.max_backlog_s:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._config.eof_timeout_s):
+                await leg.backlog_below(self._config.max_backlog_s)
+
+    async def _everything(self, call: Call) -> str:
+        """Return the answer to eof and reset, when every final is there or the time is up."""
+        await self._take_audio(call, self._wav.flush())
+        if self._leg is not None:
+            try:
+                async with asyncio.timeout(self._config.eof_timeout_s):
+                    await self._leg.flush()
+            except TimeoutError:
+                self._log.warning("finals are late", waited_s=self._config.eof_timeout_s)
+        return self._session.answer_flush()
+
+    def _peer_left(self, closed: ConnectionClosed) -> Ending:
+        """Name the end that the client chose, or that its fault made; all of them are normal ends.
+
+        A close frame without a mask (1002) is how mod_vosk's older libks hangs up.
+        """
+        ours = closed.sent if not closed.rcvd_then_sent else None
+        if ours is not None and ours.code == MESSAGE_TOO_BIG:
+            limit = self._config.max_message_bytes
+            self._log.warning("message too long", error=f"at most {limit} bytes", close_code=1009)
+            return Ending("message too long")
+        self._log.debug("client left", close=str(closed))
+        return Ending("close")
+
+
+def _free_id(wanted: CallId, calls: Calls) -> CallId:
+    """Return the id, or `id#2`, `id#3` and so on while calls of that name run."""
+    call_id, count = wanted, 1
+    while call_id in calls:
+        count += 1
+        call_id = CallId(f"{wanted}#{count}")
+    return call_id
+
+
+def _peer(socket: ServerConnection) -> str:
+    """Return `address:port`; a peer that is gone already has none."""
+    address = socket.remote_address
+    return f"{address[0]}:{address[1]}" if address else "unknown"
+
+
+def _close_reason(text: str) -> str:
+    return text.encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore")

@@ -1,0 +1,196 @@
+"""Which reply a message gets: finals in order, each once, one per reply. Pure; no clock."""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ruasr_tel.events import Event, Final, Partial, SpeechStarted, Word
+from ruasr_tel_adapters.vosk_ws.options import Options
+from ruasr_tel_adapters.vosk_ws.wire import (
+    ReplyStyle,
+    format_final,
+    format_nothing,
+    format_partial,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """Final text on its way to the client.
+
+    Attributes:
+        text: the text, words separated by single spaces.
+        words: its words, or none if the engine gives no times.
+        confidence: 0..1, or None where the model gives none.
+    """
+
+    text: str
+    words: tuple[Word, ...] = ()
+    confidence: float | None = None
+
+
+class Session:
+    """What one client is owed.
+
+    vosk-server is an RPC: one reply per message, in order (vosk-server issue 81), and clients shift
+    or hang on one more or one less. Finals come when they come, so they wait here for a later
+    message; the last of them leave together with `eof`.
+
+    Args:
+        options: how this client wants its replies; may be replaced at any time.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._finals: deque[Utterance] = deque()
+        self._partial = ""
+        self._partial_start_s = 0.0
+        self._shown = ""  # last non-empty partial the client got since the last final
+        self._quiet_replies = 0  # empty partials still owed after a final
+        self._running = False  # Vosk's RECOGNIZER_RUNNING: audio came since the last final
+        self._active_s = 0.0  # end of the last thing heard or said, in seconds of audio
+        self._speech_s = -1.0  # when speech last began
+        self._ended_s = 0.0  # end of the last segment that an endpoint closed
+
+    @property
+    def waiting(self) -> int:
+        """Finals not delivered yet."""
+        return len(self._finals)
+
+    def on_event(self, event: Event) -> None:
+        """Take what happened in the call."""
+        match event:
+            case SpeechStarted(start_s=start_s):
+                self._speech_s = start_s
+            case Partial(text=text, start_s=start_s):
+                self._partial, self._partial_start_s = text, start_s
+            case Final():
+                self._take_final(event)
+
+    def _take_final(self, final: Final) -> None:
+        """Queue a final; an empty one only if it ends a partial that the client saw.
+
+        Vosk's own empty finals mean 5 s of silence; ours would be noise the engine rejected, on
+        which older mod_vosk ends the detection.
+        """
+        self._active_s = max(self._active_s, final.end_s)
+        if final.reason != "length":  # speech goes on over a cut at the maximum length
+            self._ended_s = final.end_s
+        if self._partial_start_s < (final.start_s + final.end_s) / 2:  # not of a later segment
+            self._partial = ""
+        if final.text or (self._shown and not self._finals):
+            self._finals.append(Utterance(final.text, final.words, final.confidence))
+
+    def answer_audio(self, clock_s: float) -> str:
+        """Return the reply to an audio message.
+
+        Args:
+            clock_s: seconds of audio received so far.
+        """
+        self._running = True
+        if self._finals and (not self._quiet_replies or len(self._finals) > 1):
+            return self._next_final()
+        if self._quiet_replies:
+            self._quiet_replies -= 1
+            return self._format_partial("")
+        if self._silence_is_long(clock_s):
+            self._active_s = clock_s
+            return self._deliver(format_final("", (), self.options.style))
+        return self._current_partial()
+
+    def answer_flush(self) -> str:
+        """Return the reply to eof or reset: everything not delivered yet, as one final.
+
+        Over the reply limit it first gives up the line breaks, then the words, never text: the
+        peer waits for exactly one reply.
+        """
+        merged = _merge(self._finals)
+        self._finals.clear()
+        self._partial = ""
+        if not merged.text and not self._running:
+            return self._deliver(format_nothing(self.options.style))
+        style = self.options.style
+        for smaller in (style, replace(style, compact=True)):
+            reply = _format(merged, smaller)
+            if self._fits(reply):
+                return self._deliver(reply)
+        return self._deliver(_format(merged, replace(style, words=False)))
+
+    def _next_final(self) -> str:
+        """Deliver the oldest final, or as much of it as one reply holds."""
+        first, *rest = self._split(self._finals.popleft())
+        self._finals.extendleft(reversed(rest))
+        reply = _format(first, self.options.style)
+        if not self._fits(reply):  # one endless word
+            reply = _format(first, replace(self.options.style, words=False))
+        return self._deliver(reply)
+
+    def _deliver(self, reply: str) -> str:
+        self._quiet_replies = self.options.empty_partials_after_final
+        self._shown = ""
+        self._running = False
+        return reply
+
+    def _current_partial(self) -> str:
+        text = self._partial
+        if text and text == self._shown and not self.options.repeat_partials:
+            return self._format_partial("")
+        self._shown = text or self._shown
+        return self._format_partial(text)
+
+    def _format_partial(self, text: str) -> str:
+        reply = format_partial(text, compact=self.options.compact)
+        while text and not self._fits(reply):  # the end of a long partial is what is news
+            text = text.partition(" ")[2]
+            reply = format_partial(text, compact=self.options.compact)
+        return reply
+
+    def _silence_is_long(self, clock_s: float) -> bool:
+        limit_s = self.options.empty_final_after_s
+        speaking = self._speech_s > self._ended_s
+        return bool(limit_s) and not speaking and clock_s - self._active_s >= limit_s
+
+    def _fits(self, reply: str) -> bool:
+        return len(reply.encode()) <= self.options.max_reply_bytes
+
+    def _split(self, utterance: Utterance) -> list[Utterance]:
+        """Cut an utterance between words into the fewest parts that fit, in order."""
+        style = self.options.style
+        if self._fits(_format(utterance, style)):
+            return [utterance]
+        words = _words_apart(utterance, style)
+
+        def is_too_long(count: int) -> bool:
+            return not self._fits(_format(_merge(words[:count]), style))
+
+        parts = []
+        while words:
+            fitting = bisect_left(range(1, len(words) + 1), True, key=is_too_long)
+            count = max(fitting, 1)  # one endless word goes alone
+            parts.append(_merge(words[:count]))
+            words = words[count:]
+        return parts
+
+
+def _words_apart(utterance: Utterance, style: ReplyStyle) -> list[Utterance]:
+    """Return one utterance per word; the words' times are kept where they will be shown."""
+    confidence = utterance.confidence
+    if style.words and utterance.words:
+        return [Utterance(word.text, (word,), confidence) for word in utterance.words]
+    return [Utterance(text, (), confidence) for text in utterance.text.split(" ")]
+
+
+def _merge(utterances: Iterable[Utterance]) -> Utterance:
+    """Return one utterance that says what several said."""
+    parts = [utterance for utterance in utterances if utterance.text]
+    known = [part.confidence for part in parts if part.confidence is not None]
+    return Utterance(
+        text=" ".join(part.text for part in parts),
+        words=tuple(word for part in parts for word in part.words),
+        confidence=sum(known) / len(known) if known else None,
+    )
+
+
+def _format(utterance: Utterance, style: ReplyStyle) -> str:
+    return format_final(utterance.text, utterance.words, style, utterance.confidence)
