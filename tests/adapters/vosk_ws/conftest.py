@@ -1,0 +1,53 @@
+"""A door on loopback in front of fake calls; and no test of this folder hangs."""
+
+import asyncio
+import functools
+import inspect
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ruasr_tel_adapters.vosk_ws import VoskWsConfig, VoskWsDoor, create
+from tests.adapters.vosk_ws.fake_calls import FakeCalls, Serve
+
+TIMEOUT_S = 10.0 * float(os.environ.get("RUASR_TEST_TIMEOUT_FACTOR", "1"))
+HERE = Path(__file__).parent
+
+
+def in_time(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def timed(*args: object, **kwargs: object) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            await test(*args, **kwargs)
+
+    return timed
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    functions = (item for item in items if isinstance(item, pytest.Function))
+    for item in functions:
+        if item.path.is_relative_to(HERE) and inspect.iscoroutinefunction(item.obj):
+            item.obj = in_time(item.obj)
+
+
+@pytest.fixture
+def calls() -> FakeCalls:
+    return FakeCalls()
+
+
+@pytest.fixture
+async def serve(calls: FakeCalls) -> AsyncIterator[Serve]:
+    doors: list[VoskWsDoor] = []
+
+    async def start(**settings: Any) -> VoskWsDoor:
+        door = create(VoskWsConfig(**{"port": 0} | settings), calls.real)
+        doors.append(door)
+        await door.start()
+        return door
+
+    yield start
+    for door in doors:
+        await door.close()

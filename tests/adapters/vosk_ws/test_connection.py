@@ -1,0 +1,382 @@
+"""A conversation on loopback; the audio goes to a call that tests speak for."""
+
+import asyncio
+import json
+import struct
+
+import numpy as np
+import pytest
+
+from tests.adapters.vosk_ws.fake_calls import FakeCall, FakeCalls, Serve
+from tests.adapters.vosk_ws.peers import AUDIO, EMPTY, RawClient, ask, client, closed
+
+# Lockstep
+
+
+async def test_lockstep_from_config_to_close(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve(show_words=False)) as peer:
+        call = await calls.calls.get()
+        await peer.send('{ "config" : { "sample_rate" : 16000 } }')
+        await peer.send(AUDIO)
+        assert await peer.recv() == EMPTY
+        call.say_partial("один")
+        assert await ask(peer, AUDIO) == {"partial": "один"}
+        call.say("один")
+        assert await ask(peer, AUDIO) == {"text": "один"}
+        call.leg.tail = ["два", "три"]
+        await peer.send('{"eof" : 1}')
+        assert await peer.recv() == '{\n  "text" : "два три"\n}'
+        assert await closed(peer) == (1000, "")
+    await call.ended.wait()
+    assert (call.reason, call.leg.sample_rate_hz, len(call.leg.samples)) == ("eof", 16000, 4800)
+
+
+async def test_reset_answers_and_goes_on(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve(show_words=False)) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        call.leg.tail = ["раз"]
+        assert await ask(peer, '{"reset":1}') == {"text": "раз"}
+        assert await ask(peer, AUDIO) == {"partial": ""}
+        call.leg.tail = ["два"]
+        assert await ask(peer, b'{"eof": 1}') == {"text": "два"}
+        assert await closed(peer) == (1000, "")
+    assert len(call.legs) == 1  # the time line goes on
+
+
+async def test_eof_and_reset_before_any_audio(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve()) as peer:
+        await peer.send('{"reset" : 1}')
+        assert await peer.recv() == '{"text": ""}'
+        await peer.send('{"eof" : 1}')
+        assert await peer.recv() == '{"text": ""}'
+        assert await closed(peer) == (1000, "")
+    assert (await calls.calls.get()).legs == []
+
+
+async def test_one_reply_each_for_odd_empty_and_unknown_messages(
+    calls: FakeCalls, serve: Serve
+) -> None:
+    async with client(await serve()) as peer:
+        call = await calls.calls.get()
+        for message in (b"", b"\x01", b"\x02\x03", '{"id" : "42"}', b"\x04"):
+            assert await ask(peer, message) == {"partial": ""}
+        assert call.leg.samples.tolist() == [0x0201, 0x0403]
+
+
+async def test_replies_to_pipelined_messages_are_text_in_order(
+    calls: FakeCalls, serve: Serve
+) -> None:
+    async with client(await serve(show_words=False, empty_partials_after_final=0)) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        for text in "абвгд":
+            call.say(text)
+        for _ in range(8):
+            await peer.send(AUDIO)
+        heard = [json.loads(await peer.recv()).get("text") for _ in range(8)]
+    assert heard == ["а", "б", "в", "г", "д", None, None, None]
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("path", "config", "rate_hz"),
+    [
+        ("/", None, 8000),
+        ("/16000", None, 16000),
+        ("/asr/ru?sample_rate=11025", None, 11025),
+        ("/16000", '{"config":{"sample_rate":"48000"}}', 48000),
+        ("/", '{"config":{"sample_rate":44100.0}}', 44100),
+    ],
+)
+async def test_the_rate_comes_from_config_url_or_default(
+    calls: FakeCalls, serve: Serve, path: str, config: str | None, rate_hz: int
+) -> None:
+    async with client(await serve(), path) as peer:
+        call = await calls.calls.get()
+        if config is not None:
+            await peer.send(config)
+        await ask(peer, AUDIO)
+        assert call.leg.sample_rate_hz == rate_hz
+
+
+async def test_settings_by_url(calls: FakeCalls, serve: Serve) -> None:
+    path = "/?words=0&format=compact&profile=yesno&call_id=1700.42&token=x"
+    async with client(await serve(), path) as peer:
+        call = await calls.calls.get()
+        assert (call.profile, call.call_id) == ("yesno", "1700.42")
+        assert call.peer.startswith("127.0.0.1:")
+        await ask(peer, AUDIO)
+        call.say("да")
+        await peer.send(AUDIO)
+        assert await peer.recv() == '{"text":"да"}'
+
+
+async def test_a_second_call_of_the_same_name_gets_a_number(calls: FakeCalls, serve: Serve) -> None:
+    door = await serve()
+    async with client(door, "/?uuid=7"), client(door, "/?uuid=7"), client(door, "/?uuid=7"):
+        names = [(await calls.calls.get()).call_id for _ in range(3)]
+    assert names == ["7", "7#2", "7#3"]
+
+
+async def test_config_after_audio_changes_what_is_safe(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve()) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        await peer.send('{"config":{"words":0,"sample_rate":16000,"phrase_list":["да"]}}')
+        call.say("да")
+        assert await ask(peer, AUDIO) == {"text": "да"}
+        assert call.leg.sample_rate_hz == 8000
+
+
+def wav(tag: int, bits: int, rate_hz: int, audio: bytes, channels: int = 1) -> bytes:
+    fmt = struct.pack("<HHIIHH", tag, channels, rate_hz, rate_hz * bits // 8, bits // 8, bits)
+    return b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0" + fmt + b"data\0\0\0\0" + audio
+
+
+@pytest.mark.parametrize(
+    ("header", "config", "rate_hz", "samples"),
+    [
+        (wav(1, 16, 16000, b"\1\0\2\0"), None, 16000, [1, 2]),
+        (wav(1, 16, 16000, b"\1\0\2\0"), '{"config":{"sample_rate":8000}}', 8000, [1, 2]),
+        (wav(1, 16, 7, b"\1\0\2\0"), None, 8000, [1, 2]),
+        (wav(7, 8, 8000, b"\xff\x00"), None, 8000, [0, -32124]),
+        (wav(6, 8, 8000, b"\xd5\x2a"), None, 8000, [8, -32256]),
+        (wav(3, 32, 8000, b"\1\0\2\0", 2), None, 8000, [1, 2]),
+    ],
+)
+async def test_a_wav_header_is_no_audio(
+    calls: FakeCalls,
+    serve: Serve,
+    header: bytes,
+    config: str | None,
+    rate_hz: int,
+    samples: list[int],
+) -> None:
+    async with client(await serve()) as peer:
+        call = await calls.calls.get()
+        if config is not None:
+            await peer.send(config)
+        for piece in (header[:3], header[3:20], header[20:]):
+            assert await ask(peer, piece) == {"partial": ""}
+        assert call.leg.sample_rate_hz == rate_hz
+        assert call.leg.samples.tolist() == samples
+
+
+async def test_audio_held_back_as_a_header_is_not_lost_at_eof(
+    calls: FakeCalls, serve: Serve
+) -> None:
+    async with client(await serve()) as peer:
+        call = await calls.calls.get()
+        await ask(peer, b"RI")
+        assert call.legs == []
+        await ask(peer, '{"eof" : 1}')
+        assert call.leg.samples.tolist() == [0x4952]
+
+
+# Bad messages
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "reason"),
+    [
+        ("hello", 1003, "text is not a JSON object"),
+        ("{config", 1007, "config is not a JSON object"),
+        (
+            '{"config":{"sample_rate":"abc"}}',
+            1007,
+            "sample_rate: 'abc' is not a number from 1000 to 192000",
+        ),
+    ],
+)
+async def test_bad_messages_close_and_the_tail_is_decoded(
+    calls: FakeCalls, serve: Serve, message: str, code: int, reason: str
+) -> None:
+    async with client(await serve()) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        await peer.send(message)
+        assert await closed(peer) == (code, reason)
+    await call.ended.wait()
+    assert call.reason == "bad message"
+
+
+async def test_too_long_a_message_is_1009(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve(max_message_bytes=4096)) as peer:
+        call = await calls.calls.get()
+        await ask(peer, bytes(4096))
+        await peer.send(bytes(4097))
+        assert (await closed(peer))[0] == 1009
+    await call.ended.wait()
+    assert call.reason == "message too long"
+
+
+async def test_a_long_close_reason_is_cut_between_letters(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve()) as peer:
+        (await calls.calls.get()).hang_up("ё" * 100)
+        assert await closed(peer) == (1008, "ё" * 61)
+
+
+async def test_a_fault_of_ours_is_1011_for_that_call_alone(calls: FakeCalls, serve: Serve) -> None:
+    door = await serve()
+    async with client(door) as peer, client(door) as other:
+        call, _ = await calls.calls.get(), await calls.calls.get()
+        call.fails = True
+        await peer.send(AUDIO)
+        assert await closed(peer) == (1011, "")
+        assert await ask(other, AUDIO) == {"partial": ""}
+    await call.ended.wait()
+    assert call.reason == "error"
+
+
+# Ends
+
+
+async def test_silence_on_the_line_ends_it(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve(idle_timeout_s=0.1)) as peer:
+        call = await calls.calls.get()
+        assert await closed(peer) == (1008, "no message for 0.1 s")
+    await call.ended.wait()
+    assert call.reason == "idle"
+
+
+async def test_a_call_that_runs_too_long_is_ended(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve()) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        call.hang_up("longer than calls.max_call_s, 10 s")
+        assert await closed(peer) == (1008, "longer than calls.max_call_s, 10 s")
+    await call.ended.wait()
+    assert call.reason == "too long"
+
+
+async def test_eof_waits_only_so_long(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve(eof_timeout_s=0.1, show_words=False)) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        call.leg.tail, call.leg.never_flushes = ["это есть"], True
+        assert await ask(peer, '{"eof" : 1}') == {"text": "это есть"}
+        assert await closed(peer) == (1000, "")
+
+
+# Peers that break off
+
+
+@pytest.mark.parametrize("how", ["close", "unmasked close", "fin", "reset", "half a message"])
+async def test_any_end_of_the_connection_is_a_normal_end(
+    calls: FakeCalls, serve: Serve, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer = RawClient(await serve(close_timeout_s=0.1))
+    await peer.open()
+    call = await calls.calls.get()
+    await peer.send_frame(2, b"\1\0\2\0")
+    await call.opened.wait()
+    call.leg.tail = ["хвост"]
+    if how == "reset":
+        peer.reset()
+    elif how == "half a message":
+        peer.writer.write(b"\x82\xfe\x0c\x80\0\0\0\0half")
+        peer.writer.close()
+    elif how == "fin":
+        peer.writer.close()
+    else:
+        await peer.send_frame(8, b"\x03\xe8", masked=how == "close")
+    await call.ended.wait()
+    assert (call.reason, call.leg.tail) == ("close", [])
+    assert caplog.records == []  # no stack trace, nothing from the library
+    peer.writer.close()
+
+
+async def test_audio_sent_right_before_the_end_is_decoded(calls: FakeCalls, serve: Serve) -> None:
+    """The peer is gone when the first reply is due; what it sent before still counts."""
+    peer = RawClient(await serve())
+    await peer.open()
+    for n in range(10):
+        peer.writer.write(b"\x82\x82\0\0\0\0" + struct.pack("<h", n))
+    peer.writer.write(b"\x88\x82\0\0\0\0\x03\xe8")
+    peer.writer.close()
+    call = await calls.calls.get()
+    await call.ended.wait()
+    assert call.leg.samples.tolist() == list(range(10))
+
+
+async def test_eof_then_gone_without_reading(calls: FakeCalls, serve: Serve) -> None:
+    """res_speech_vosk: eof, close, shutdown."""
+    calls.tail = ["последнее"]
+    peer = RawClient(await serve())
+    await peer.open()
+    await peer.send_frame(2, AUDIO)
+    await peer.send_frame(1, b'{"eof" : 1}')
+    await peer.send_frame(8, b"\x03\xe8")
+    peer.writer.close()
+    call = await calls.calls.get()
+    await call.ended.wait()
+    assert (call.reason, call.leg.tail) == ("eof", [])
+
+
+# Pace
+
+
+async def test_at_the_pace_of_a_call_no_backlog_delays_a_reply(
+    calls: FakeCalls, serve: Serve
+) -> None:
+    async with client(await serve()) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        call.leg.backlog_s = 1000.0
+        assert await ask(peer, AUDIO) == {"partial": ""}
+        assert call.leg.bounds_s == []
+
+
+async def test_ahead_of_real_time_the_reply_waits_for_room(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve(max_backlog_s=7)) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        call.leg.backlog_s = 7.0
+        await peer.send(bytes(16_000 * 30))
+        reply = asyncio.create_task(peer.recv())
+        await call.leg.waited_for.wait()
+        assert call.leg.bounds_s == [7.0]
+        assert not reply.done()
+        assert call.leg.clock_s < 5.0  # a long message is handed on in pieces
+        call.leg.room.set()
+        assert await reply == EMPTY
+        assert call.leg.clock_s == pytest.approx(30.2)
+
+
+async def test_the_wait_for_room_has_an_end(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve(eof_timeout_s=0.1)) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        call.leg.backlog_s = 1000.0
+        await peer.send(bytes(16_000 * 3))
+        assert await peer.recv() == EMPTY
+
+
+async def test_a_whole_file_in_one_message(calls: FakeCalls, serve: Serve) -> None:
+    audio = np.arange(2**23, dtype=np.int64).astype("<i2").tobytes()  # 16 MiB
+    async with client(await serve()) as peer:
+        call: FakeCall = await calls.calls.get()
+        assert await ask(peer, audio) == {"partial": ""}
+        assert call.leg.samples.tobytes() == audio
+
+
+async def test_stopping_in_the_middle_of_a_message_finishes_the_message(
+    calls: FakeCalls, serve: Serve
+) -> None:
+    door = await serve()
+    async with client(door) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        call.leg.backlog_s = 1000.0
+        await peer.send(bytes(16_000 * 4))
+        await call.leg.waited_for.wait()
+        closing = asyncio.create_task(door.close())
+        await asyncio.sleep(0)
+        call.leg.room.set()
+        assert await peer.recv() == EMPTY
+        assert await closed(peer) == (1012, "the server stops")
+        await closing
+        assert (call.reason, call.leg.clock_s) == ("drain", 4.2)
