@@ -90,6 +90,11 @@ class Phone(Protocol):
     """A simulated PBX: plays audio into a door the way a real one would."""
 
     @property
+    def scheme(self) -> str:
+        """That of the door's `url`: `ws` or `tcp`."""
+        ...
+
+    @property
     def hears(self) -> bool:
         """Whether text comes back through the door; else only the server's sinks have it."""
         ...

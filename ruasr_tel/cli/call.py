@@ -1,6 +1,7 @@
 """`ruasr-tel call`: a simulated phone plays files into a running server, as a PBX would."""
 
 import asyncio
+import contextlib
 import json
 import statistics
 import time
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import numpy as np
@@ -77,7 +79,9 @@ class Line:
 def call(
     files: Annotated[list[Path], typer.Argument(help="Recordings to play.", metavar="FILE…")],
     door: Annotated[str, typer.Option(help="vosk_ws (vosk) or audiosocket.")] = "vosk",
-    calls: Annotated[int, typer.Option(min=1, max=1000, help="Calls at once.")] = 1,
+    calls: Annotated[
+        int, typer.Option(min=1, max=1000, help="Calls at once, at least one a file.")
+    ] = 1,
     pace: Annotated[float, typer.Option(min=0.1, max=100, help="1.0 is a call's pace.")] = 1.0,
     url: Annotated[
         str | None, typer.Option(help="Where the door is, if not as configured.")
@@ -100,7 +104,8 @@ def call(
                 f"{door} carries no text back: name the server's events file with --events, "
                 "the one that its sinks.jsonl.path says"
             )
-        lines = [_line(files[i % len(files)], i, calls, pace) for i in range(calls)]
+        count = max(calls, len(files))
+        lines = [_line(files[i % len(files)], i, count, pace) for i in range(count)]
         try:
             asyncio.run(_play(lines, phone, where, profile, follow))
         except OSError as error:
@@ -118,9 +123,27 @@ def _phone(door: str, url: str | None, config: Config) -> tuple[Phone, str]:
     if adapter is None or adapter.phone is None:
         known = ", ".join(name for name, each in adapters().items() if each.phone)
         raise ConfigError(f"no simulated phone for door {door!r}; there are: {known}")
+    if url is not None:
+        return adapter.phone, _checked(url)
     section = config.door(name)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(section.host, section.host)
-    return adapter.phone, url or f"ws://{host}:{section.port}"
+    address = f"[{host}]:{section.port}" if ":" in host else f"{host}:{section.port}"
+    return adapter.phone, f"{adapter.phone.scheme}://{address}"
+
+
+def _checked(url: str) -> str:
+    """Return an address of a door that was given on the command line.
+
+    Raises:
+        ConfigError: it has no host or no port.
+    """
+    with contextlib.suppress(ValueError):  # a port that is no number
+        address = urlsplit(url)
+        if address.hostname and address.port:
+            return url
+    raise ConfigError(
+        f"--url is {url!r}; it must be as `ruasr-tel serve` prints it, like ws://127.0.0.1:2700"
+    )
 
 
 def _line(file: Path, number: int, calls: int, pace: float) -> Line:
@@ -137,12 +160,30 @@ async def _play(
     try:
         await asyncio.gather(*(_one(line, phone, url, profile) for line in lines))
         if following:
-            await asyncio.wait_for(
-                asyncio.gather(*(line.ended.wait() for line in lines)), ENDED_WITHIN_S
-            )
+            await _last_events(following, lines)
     finally:
         if following:
             following.cancel()
+
+
+async def _last_events(following: "asyncio.Task[None]", lines: list[Line]) -> None:
+    """Wait until the events of every call are there.
+
+    Raises:
+        ProtocolError: they did not come.
+    """
+    ended = asyncio.gather(*(line.ended.wait() for line in lines))
+    tasks = (following, asyncio.ensure_future(ended))
+    await asyncio.wait(tasks, timeout=ENDED_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+    if following.done():
+        following.result()  # raises why
+    missing = sum(not line.ended.is_set() for line in lines)
+    if missing:
+        ended.cancel()
+        raise ProtocolError(
+            f"{missing} call(s) did not end in the events file within {ENDED_WITHIN_S:g} s; "
+            "it must be the one that the server's sinks.jsonl.path says"
+        )
 
 
 async def _one(line: Line, phone: Phone, url: str, profile: str | None) -> None:
@@ -186,14 +227,21 @@ class Tail:
         self._at = path.stat().st_size if path.exists() else 0
 
     def read(self) -> list[dict[str, Any]]:
-        """Return the lines that were completed since the last look, parsed."""
+        """Return the lines that were completed since the last look, parsed.
+
+        Raises:
+            ConfigError: it is not a file of events.
+        """
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:
             file.seek(self._at)
             whole, _, _ = file.read().rpartition(b"\n")
         self._at += len(whole) + 1 if whole else 0
-        return [json.loads(line) for line in whole.splitlines()]
+        try:
+            return [json.loads(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise ConfigError(f"{self._path} is no file of events: {error}") from error
 
 
 def _summary(lines: list[Line]) -> None:

@@ -2,16 +2,15 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import platform
 import socket
-from collections.abc import Iterator
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from ruasr_tel.app import find_model, make_engine, make_vad
 from ruasr_tel.cli.common import (
@@ -26,6 +25,8 @@ from ruasr_tel.cli.common import (
 from ruasr_tel.config import Config, config_tree
 from ruasr_tel.config_show import reference, to_yaml
 from ruasr_tel.errors import ConfigError, ModelLoadError
+from ruasr_tel.log import set_up_logging
+from ruasr_tel.models.catalog import Catalog, default_models_dir
 from ruasr_tel.plugins import adapters
 
 models = typer.Typer(help="Recognition models.", no_args_is_help=True)
@@ -53,19 +54,18 @@ def docs() -> None:
 def list_models(config: ConfigOption = None, settings: SetOption = None) -> None:
     """Print the known models: whether they are here, their licence, how accurate they are."""
     with one_sentence():
-        loaded = read_config(config, settings)
-        catalog, chosen = find_model(loaded.config)
-        table = Table("model", "here", "licence", "accuracy", "to bring it")
+        loaded = read_config(config, settings).config
+        catalog = Catalog.load(loaded.models.dir or default_models_dir())
+        in_use = catalog.entry(loaded.engine.model)
         for entry in catalog.entries:
             here = catalog.folder_of(entry).is_dir()
-            table.add_row(
-                " / ".join([entry.name, *entry.aliases]),
-                "in use" if entry.name == chosen.entry.name else "yes" if here else "no",
-                entry.licence,
-                entry.accuracy,
-                "" if here else catalog.bring_command(entry),
-            )
-        out.print(table)
+            where = "" if here else ", not here"
+            used = ", in use" if entry is in_use else ""
+            also = f", also {' or '.join(entry.aliases)}" if entry.aliases else ""
+            out.print(f"[bold]{escape(entry.name + also)}[/] ({entry.licence}{where}{used})")
+            out.print(f"    {entry.accuracy}", markup=False)
+            if not here:
+                out.print(f"    bring it: {catalog.bring_command(entry)}", markup=False)
 
 
 def doctor(
@@ -79,6 +79,7 @@ def doctor(
     """
     with one_sentence():
         loaded = read_config(config, settings, engine__model=model)
+        set_up_logging(loaded.config.log.model_copy(update={"level": "error"}))
         for warning in loaded.warnings:
             err.print(f"[yellow]warning:[/] {escape(warning)}")
         _versions()
@@ -100,7 +101,7 @@ def _model(config: Config) -> bool:
     """Check the model without, then with loading it; return whether it can be used."""
     try:
         catalog, chosen = find_model(config)
-        for check in chosen.check():
+        for check in chosen.check(config.engine.provider):
             _good(str(check))
         make_vad(config, catalog.models_dir)
         _good("voice activity detector loads")
@@ -125,30 +126,29 @@ async def _load(config: Config) -> None:
 
 
 def _ports(config: Config) -> bool:
-    free = True
-    for name in adapters():
-        door = config.door(name)
-        if not door.enabled:
-            continue
-        with _listening(door.host, door.port) as problem:
-            if problem is None:
-                _good(f"{name} can listen on {door.host}:{door.port}")
-            else:
-                free = False
-                _bad(
-                    f"{name} cannot listen on {door.host}:{door.port}: {problem}; stop what "
-                    f"listens there (`ss -ltnp`), or set doors.{name}.port"
-                )
-    return free
+    """Try every address the server would listen on, all at once; return whether all are free."""
+    wanted = {f"doors.{name}": config.door(name) for name in adapters()}
+    wanted["metrics"] = config.metrics
+    with contextlib.ExitStack() as held:
+        tried = [_listens(key, each, held) for key, each in wanted.items() if each.enabled]
+    return all(tried)
 
 
-@contextlib.contextmanager
-def _listening(host: str, port: int) -> Iterator[str | None]:
+def _listens(key: str, section: Any, held: contextlib.ExitStack) -> bool:
+    host, port = section.host, section.port
     try:
-        with socket.create_server((host, port)):
-            yield None
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        held.enter_context(socket.create_server((host, port), family=family))
     except OSError as error:
-        yield error.strerror
+        # socket.create_server appends " (while attempting to bind on address ...)".
+        reason = str(error.strerror).partition(" (while")[0]
+        cure = f"set {key}.host and {key}.port to a free address of this machine"
+        if error.errno == errno.EADDRINUSE:
+            cure = f"stop what listens there (`ss -ltnp`), or set {key}.port"
+        _bad(f"{key} cannot listen on {host}:{port}: {reason}; {cure}")
+        return False
+    _good(f"{key} can listen on {host}:{port}")
+    return True
 
 
 def _good(text: str) -> None:

@@ -81,6 +81,7 @@ async def _transcribe(
             TimeRemainingColumn(),
             console=err,
             transient=True,
+            disable=not err.is_terminal,
         ) as progress:
             for file in files:
                 try:
@@ -108,7 +109,7 @@ async def _one(file: Path, calls: Calls, profile: str | None, progress: Progress
             finals.append(event)
 
     with _open(file) as recording:
-        bar = progress.add_task(file.name, total=recording.declared_s)
+        bar = progress.add_task(escape(file.name), total=recording.declared_s)
         call = calls.open(
             door="file", call_id=CallId(str(file)), peer="", profile=profile, on_event=keep
         )

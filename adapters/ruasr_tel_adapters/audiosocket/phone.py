@@ -20,6 +20,7 @@ TAIL_S = 1.0
 class AudioSocketPhone:
     """Plays calls into the AudioSocket door; its text leaves by the server's sinks."""
 
+    scheme = "tcp"
     hears = False
 
     async def play(self, call: PhoneCall) -> None:

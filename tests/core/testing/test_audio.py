@@ -12,7 +12,8 @@ WAV = Path(__file__).parents[2] / "data/wav"
 
 def test_a_tone_has_its_length_pitch_and_peak() -> None:
     audio = tone(0.5, 16000, hz=1000.0, level=5000)
-    assert (audio.dtype, audio.shape) == (np.int16, (8000,))
+    assert audio.dtype == np.int16
+    assert audio.shape == (8000,)
     assert int(np.abs(audio).max()) == 5000
     assert int(np.abs(np.fft.rfft(audio)).argmax()) == 500  # 2 Hz a bin
 

@@ -1,0 +1,201 @@
+"""`doctor`, `models list`, `config show` and `config docs`, on the models of the repository."""
+
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from ruasr_tel.cli.root import app
+from ruasr_tel.config import config_tree
+from ruasr_tel.config_show import reference
+
+ROOT = Path(__file__).parents[3]
+MODELS = ROOT / "models"
+FREE = ("-s", "doors.vosk_ws.port=0", "-s", "doors.audiosocket.port=0")
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def lines(result: Result, mark: str) -> list[str]:
+    return [line[5:] for line in result.stdout.splitlines() if line.startswith(mark)]
+
+
+# doctor
+
+
+def test_a_healthy_installation() -> None:
+    result = run("doctor", *FREE, "-s", "metrics.enabled=true", "-s", "metrics.port=0")
+    assert result.exit_code == 0, result.output
+    assert lines(result, "bad") == []
+    good = lines(result, "ok")
+    assert good[-4:] == [
+        "ru-mini-ctc-8k loads and decodes a second of audio, on cpu",
+        "doors.audiosocket can listen on 127.0.0.1:0",
+        "doors.vosk_ws can listen on 127.0.0.1:0",
+        "metrics can listen on 127.0.0.1:0",
+    ]
+    assert any(line.startswith("Python ") for line in good)
+    assert "voice activity detector loads" in good
+    assert "small model for trying out and testing" in result.stderr
+    assert len(result.stdout.splitlines()) == len(good)  # nothing but checks: no log lines
+
+
+def test_a_taken_port_is_named_with_the_cure(taken: int) -> None:
+    result = run("doctor", *FREE, "-s", f"doors.vosk_ws.port={taken}")
+    assert result.exit_code == 1
+    assert lines(result, "bad") == [
+        f"doors.vosk_ws cannot listen on 127.0.0.1:{taken}: {os.strerror(errno.EADDRINUSE)}; "
+        "stop what listens there (`ss -ltnp`), or set doors.vosk_ws.port"
+    ]
+
+
+def test_two_doors_on_one_port_are_noticed(taken: int) -> None:
+    port = taken + 1 if taken < 65535 else taken - 1
+    settings = [f"doors.{name}.port={port}" for name in ("vosk_ws", "audiosocket")]
+    result = run("doctor", *(word for each in settings for word in ("-s", each)))
+    assert result.exit_code == 1
+    assert any(line.startswith("doors.vosk_ws cannot listen") for line in lines(result, "bad"))
+
+
+def test_an_address_that_is_not_ours_is_named_with_the_cure() -> None:
+    result = run("doctor", *FREE, "-s", "doors.vosk_ws.host=192.0.2.1")
+    assert result.exit_code == 1
+    assert lines(result, "bad") == [
+        f"doors.vosk_ws cannot listen on 192.0.2.1:0: {os.strerror(errno.EADDRNOTAVAIL)}; "
+        "set doors.vosk_ws.host and doors.vosk_ws.port to a free address of this machine"
+    ]
+
+
+def test_a_door_that_is_switched_off_is_not_tried(taken: int) -> None:
+    off = ("-s", f"doors.vosk_ws.port={taken}", "-s", "doors.vosk_ws.enabled=false")
+    result = run("doctor", *FREE[2:], *off)
+    assert result.exit_code == 0, result.output
+    assert "vosk_ws" not in result.stdout
+
+
+def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
+    result = run("doctor", "--model", str(tmp_path), *FREE)
+    assert result.exit_code == 2
+    (bad,) = lines(result, "bad")
+    assert bad.startswith(f"{tmp_path} holds no model: expected ")
+
+
+def test_a_git_lfs_pointer_is_named_with_the_cure(tmp_path: Path) -> None:
+    shutil.copy(MODELS / "ru-mini-ctc-8k/tokens.txt", tmp_path)
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4300000\n"
+    (tmp_path / "model.int8.onnx").write_text(pointer)
+    result = run("doctor", "--model", str(tmp_path), *FREE)
+    assert result.exit_code == 2
+    (bad,) = lines(result, "bad")
+    assert bad.startswith(f"{tmp_path}/model.int8.onnx is a git-lfs pointer of {len(pointer)} byte")
+    assert f"run `git lfs pull` in {tmp_path}" in bad
+
+
+def test_a_model_that_is_not_here_comes_with_the_command_that_brings_it() -> None:
+    result = run("doctor", "--model", "Vosk5", *FREE)
+    assert result.exit_code == 2
+    (bad,) = lines(result, "bad")
+    assert bad.startswith("model vosk-model-ru is not in ")
+    assert "bring it with: git lfs install && git -C " in bad
+    assert "doors.vosk_ws can listen on 127.0.0.1:0" in lines(result, "ok")  # it goes on
+
+
+def test_cuda_without_cuda_is_unusable() -> None:
+    result = run("doctor", *FREE, "-s", "engine.provider=cuda")
+    assert result.exit_code == 2
+    (bad,) = lines(result, "bad")
+    assert bad.startswith("provider cuda needs the CUDA build of sherpa-onnx")
+
+
+def test_a_bad_configuration_is_one_sentence() -> None:
+    result = run("doctor", "-s", "engine.thread=1")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: unknown key engine.thread (command line)")
+
+
+def test_a_foreign_variable_that_is_ignored_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOGNITION_ATTEMPTS", "3")
+    result = run("doctor", *FREE)
+    assert result.exit_code == 0
+    assert "warning: " in result.stderr
+    assert "RECOGNITION_ATTEMPTS" in result.stderr
+
+
+# models list
+
+
+def test_every_known_model_is_listed_and_those_not_here_with_a_command_to_copy() -> None:
+    result = run("models", "list")
+    assert result.exit_code == 0
+    heads = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
+    assert heads == [
+        "ru-mini-ctc-8k (CC-BY-4.0, in use)",
+        "ru-mini-transducer-8k (CC-BY-4.0)",
+        "vosk-model-ru, also Vosk5 or vosk-model-ru-0.54 (Apache-2.0, not here)",
+        "gigaam-v2-ctc, also Gigaam or GigaAMv2_CTC_RU_ASR_for_sherpa_onnx (MIT, not here)",
+    ]
+    commands = [line for line in result.stdout.splitlines() if "bring it:" in line]
+    assert [line.rpartition("/")[2] for line in commands] == [
+        "vosk-model-ru",
+        "GigaAMv2_CTC_RU_ASR_for_sherpa_onnx",
+    ]
+
+
+def test_a_configured_model_that_is_not_here_does_not_keep_the_list_back() -> None:
+    result = run("models", "list", "-s", "engine.model=Vosk5")
+    assert result.exit_code == 0
+    assert "(Apache-2.0, not here, in use)" in result.stdout
+
+
+def test_a_models_folder_without_a_catalogue_is_named(tmp_path: Path) -> None:
+    result = run("models", "list", "-s", f"models.dir={tmp_path}")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"error: {tmp_path}/catalog.yaml cannot be read: {os.strerror(errno.ENOENT)}\n"
+    )
+
+
+# config
+
+
+def test_the_effective_configuration_is_yaml_with_origins() -> None:
+    result = run("config", "show", "-s", "engine.threads=3")
+    assert result.exit_code == 0
+    shown = yaml.safe_load(result.stdout)
+    assert shown["engine"]["threads"] == 3
+    assert set(shown["doors"]) == {"audiosocket", "vosk_ws"}
+    (line,) = [line for line in result.stdout.splitlines() if "threads: 3" in line]
+    assert "command line" in line
+
+
+def test_what_is_shown_can_be_used_again(tmp_path: Path) -> None:
+    file = tmp_path / "shown.yaml"
+    file.write_text(run("config", "show", "-s", "engine.threads=3").stdout)
+    again = yaml.safe_load(run("config", "show", "-c", str(file)).stdout)
+    assert again == yaml.safe_load(file.read_text())
+
+
+def test_warnings_do_not_mix_with_the_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOGNITION_ATTEMPTS", "3")
+    result = run("config", "show")
+    assert "RECOGNITION_ATTEMPTS" in result.stderr
+    assert yaml.safe_load(result.stdout)["engine"]["model"] == "ru-mini-ctc-8k"
+
+
+def test_the_reference_of_every_key_is_printed() -> None:
+    result = run("config", "docs")
+    assert (result.exit_code, result.stdout) == (0, reference(config_tree()))

@@ -1,0 +1,43 @@
+import sys
+from importlib.metadata import version
+
+import pytest
+from typer.testing import CliRunner
+
+from ruasr_tel import cli
+from ruasr_tel.cli.root import app
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"ruasr-tel {version('ruasr-tel')}\n")
+
+
+def test_the_commands_are_a_public_list() -> None:
+    commands = {command.name for command in app.registered_commands}
+    groups = {group.name for group in app.registered_groups}
+    assert commands == {"serve", "transcribe", "call", "doctor"}
+    assert groups == {"models", "config"}
+
+
+def test_without_a_command_it_helps() -> None:
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 2
+    assert "transcribe" in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize("command", ["serve", "transcribe", "call", "doctor", "models", "config"])
+def test_every_command_explains_itself(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+
+
+def test_main_runs_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ruasr-tel", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("ruasr-tel ")

@@ -1,0 +1,77 @@
+"""`serve` in this process: it starts, says where, and stops at a signal."""
+
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ruasr_tel.app import Running
+from ruasr_tel.cli import serve as command
+from ruasr_tel.cli.root import app
+
+FREE = ("-s", "doors.vosk_ws.port=0", "-s", "doors.audiosocket.port=0")
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["serve", *words])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_and_stops_at_a_signal(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    say_where = command._say_where
+
+    def stop_when_ready(running: Running) -> None:
+        say_where(running)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(command, "_say_where", stop_when_ready)
+    result = run(*FREE, "-s", "log.level=warning")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    said = result.stderr.splitlines()
+    assert any(re.fullmatch(r"audiosocket tcp://127\.0\.0\.1:\d+", line) for line in said)
+    assert any(re.fullmatch(r"vosk_ws ws://127\.0\.0\.1:\d+", line) for line in said)
+    assert said[-1].startswith("ready: `ruasr-tel call FILE` ")
+    assert "small model for trying out and testing" in result.stderr
+
+
+@pytest.mark.parametrize("door", ["vosk_ws", "audiosocket"])
+def test_a_taken_port_is_named(door: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = run(*FREE, "-s", f"doors.{door}.port={port}", "-s", "log.level=error")
+    assert result.exit_code == 1
+    assert f"127.0.0.1:{port} (doors.{door}) is in use by another program" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_taken_port_of_the_metrics_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        taken = ("-s", "metrics.enabled=true", "-s", f"metrics.port={port}")
+        result = run(*FREE, *taken, "-s", "log.level=error")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: cannot listen on 127.0.0.1:{port} for metrics: Address already in use; "
+        "set metrics.port to a free one\n"
+    )
+
+
+def test_without_a_door_there_is_nothing_to_serve() -> None:
+    off = [f"doors.{name}.enabled=false" for name in ("vosk_ws", "audiosocket")]
+    result = run("-s", off[0], "-s", off[1], "-s", "log.level=error")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: every door is switched off: set doors.NAME.enabled of one to true\n"
+    )
+
+
+def test_a_file_of_events_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    result = run(*FREE, "-s", f"sinks.jsonl.path={tmp_path}")
+    assert result.exit_code == 2
+    assert result.stderr == f"error: sinks.jsonl.path: cannot write {tmp_path}: Is a directory\n"
