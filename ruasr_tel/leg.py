@@ -1,16 +1,14 @@
 """One party's audio: its clock, voice activity, buffer, partials and ledger."""
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from pydantic import Field
 
-from ruasr_tel.assemble import Agreement, Assembler, Line
+from ruasr_tel.assemble import Assembler, Line
 from ruasr_tel.audio.resample import Downsampler
 from ruasr_tel.boundary import (
     BoundaryBuffer,
@@ -21,6 +19,7 @@ from ruasr_tel.boundary import (
 from ruasr_tel.engines.base import Hypothesis
 from ruasr_tel.errors import Overloaded
 from ruasr_tel.events import Event, Final, Ledger, Partial, SpeechStarted
+from ruasr_tel.partials import Partials, PartialsConfig
 from ruasr_tel.scheduler import FINAL_DUE_S, Job, Priority, Scheduler
 from ruasr_tel.section import Section
 from ruasr_tel.types import CallId, LegId, Samples, Waveform
@@ -29,17 +28,6 @@ from ruasr_tel.vad.batcher import VadBatcher
 
 IDLE_AT_LEAST_S = 0.3
 """Audio is late rather than absent up to here: Asterisk's worst gap was 153 ms (measured)."""
-
-
-class PartialsConfig(Section):
-    """Text of a segment while it is still being spoken."""
-
-    enabled: bool = True
-    """Whether to recognise the open segment again and again as it grows."""
-    first_ms: int = Field(300, ge=100, le=5000)
-    """Audio after a speech start before the first decode; two decodes make the first partial."""
-    interval_ms: int = Field(600, ge=100, le=10000)
-    """Audio between decodes on an idle machine; grows to three times a decode's turnaround."""
 
 
 class Profile(Section):
@@ -127,7 +115,7 @@ class Leg:
         self._decoded = 0
         self._jobs: dict[int, Job] = {}
         self._spoken_s: dict[int, float] = {}  # when the last speech of a segment arrived
-        self._partial = _Partials(profile.partials, sample_rate_hz)
+        self._partial = Partials(profile.partials, sample_rate_hz)
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._started_s = self._last_audio_s = around.mono()
         self._last_push_s = 0.0
@@ -335,9 +323,12 @@ class Leg:
 
         def answered(done: "asyncio.Future[Hypothesis]") -> None:
             self._partial.came_back(job, self._around.mono() - sent_s)
-            if done.cancelled() or self._partial.is_stale(agreement):
+            if done.cancelled():
                 return
-            if done.exception() is not None:
+            failed = done.exception() is not None
+            if self._partial.is_stale(agreement):
+                return
+            if failed:
                 self._partial.stop()  # what hurt the engine once would hurt it again
                 return
             text = agreement.push(done.result().text)
@@ -364,62 +355,6 @@ class Leg:
         for done, future in self._waiters:
             if not future.done() and done():
                 future.set_result(None)
-
-
-class _Partials:
-    """When to recognise the open segment again; one decode at a time."""
-
-    def __init__(self, config: PartialsConfig, sample_rate_hz: int) -> None:
-        self._enabled = config.enabled
-        self._rate_hz = sample_rate_hz
-        self._interval = sample_rate_hz * config.interval_ms // 1000
-        self._first = sample_rate_hz * config.first_ms // 1000
-        self._turnaround_s = 0.0
-        self._next: float = 0
-        self._count = 0
-        self._job: Job | None = None
-        self._agreement = Agreement()
-
-    def begin(self, now: int) -> None:
-        """A segment begins (or ended) at sample `now`."""
-        self.cancel()
-        self._agreement = Agreement()
-        self._count = 0
-        self._next = now + self._first
-
-    def due(self, now: int) -> bool:
-        return self._enabled and self._job is None and now >= self._next
-
-    def skip(self, now: int) -> None:
-        """There was no room: try again after an interval."""
-        self._next = now + self._widened()
-
-    def stop(self) -> None:
-        """No more of this segment."""
-        self._next = math.inf
-
-    def sent(self, job: Job, now: int) -> Agreement:
-        self._job = job
-        self._count += 1
-        # Two early decodes give the first partial; from then on the ordinary interval.
-        self._next = now + (self._first if self._count == 1 else self._widened())
-        return self._agreement
-
-    def came_back(self, job: Job, turnaround_s: float) -> None:
-        if job is self._job:
-            self._job = None
-            self._turnaround_s = turnaround_s
-
-    def is_stale(self, agreement: Agreement) -> bool:
-        return agreement is not self._agreement
-
-    def cancel(self) -> None:
-        if self._job is not None:
-            job, self._job = self._job, None
-            job.cancel()
-
-    def _widened(self) -> int:
-        return max(self._interval, int(3 * self._turnaround_s * self._rate_hz))
 
 
 def _utc() -> datetime:

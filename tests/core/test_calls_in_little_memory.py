@@ -6,13 +6,14 @@ import tracemalloc
 import pytest
 
 from ruasr_tel.events import CallEnded, Final
-from ruasr_tel.leg import PartialsConfig, Profile
+from ruasr_tel.leg import Profile
+from ruasr_tel.partials import PartialsConfig
 from ruasr_tel.testing import TIMEOUT_S, Recorder, running_calls, silence, tone
 from ruasr_tel.types import CallId, Samples
 
 MINUTES = 10
 HELD_MB = 4.0
-"""Measured: 1.6 with speech, 1.2 without. The whole call would be 10 MB, and 19 for the detector."""
+"""Measured: 1.6 with speech, 1.2 without. The whole call would be 10 MB, 19 for the detector."""
 
 
 @pytest.mark.parametrize("second", [tone(1.0), silence(1.0)], ids=["speech", "silence"])

@@ -15,7 +15,8 @@ from ruasr_tel.engines import scripted
 from ruasr_tel.engines.base import EngineSpec, Hypothesis
 from ruasr_tel.engines.scripted import create
 from ruasr_tel.events import CallEnded, Final, Partial, SpeechStarted
-from ruasr_tel.leg import Leg, PartialsConfig, Profile
+from ruasr_tel.leg import Leg, Profile
+from ruasr_tel.partials import PartialsConfig
 from ruasr_tel.testing import (
     TIMEOUT_S,
     Recorder,
