@@ -1,0 +1,66 @@
+"""The tests mirror the source: every module has its test file."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {
+    ROOT / "ruasr_tel": ROOT / "tests/core",
+    ROOT / "adapters/ruasr_tel_adapters": ROOT / "tests/adapters",
+}
+MODULES = {
+    module.relative_to(ROOT).as_posix(): tests / module.parent.relative_to(package)
+    for package, tests in PACKAGES.items()
+    for module in sorted(package.rglob("*.py"))
+}
+"""Every module, with the folder its tests lie in."""
+
+ONLY_DECLARES = {"ruasr_tel/types.py", "ruasr_tel/engines/base.py", "ruasr_tel/sinks/base.py"}
+"""Names of types, values and protocols: nothing that could be wrong by itself."""
+TESTED_BY = {
+    "ruasr_tel/__main__.py": "tests/e2e/server.py",  # runs every end-to-end test's commands
+}
+LONGEST_MODULE = 400
+
+
+def only_says(module: Path) -> bool:
+    """Whether a module holds nothing but its text, imports and names like `__all__`."""
+    return all(
+        isinstance(each, ast.Expr | ast.Import | ast.ImportFrom)
+        or (isinstance(each, ast.Assign) and ast.unparse(each.targets[0]).startswith("__"))
+        for each in ast.parse(module.read_text("utf-8")).body
+    )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_its_tests(module: str) -> None:
+    path = ROOT / module
+    if module in ONLY_DECLARES or (path.name == "__init__.py" and only_says(path)):
+        return
+    mirrored = MODULES[module] / f"test_{path.stem.strip('_')}.py"
+    tests = ROOT / TESTED_BY[module] if module in TESTED_BY else mirrored
+    assert tests.is_file()
+
+
+@pytest.mark.parametrize("module", ONLY_DECLARES)
+def test_what_only_declares_has_no_function_with_a_body(module: str) -> None:
+    tree = ast.parse((ROOT / module).read_text("utf-8"))
+    functions = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)]
+    for function in functions:
+        _text, *body = [ast.unparse(each) for each in function.body]
+        assert body in ([], ["..."]), f"{module}: {function.name}"
+
+
+def test_the_exceptions_are_still_there() -> None:
+    assert set(TESTED_BY) | ONLY_DECLARES <= set(MODULES)
+
+
+def test_no_folder_of_tests_is_a_package() -> None:
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_short_enough_to_know(module: str) -> None:
+    assert len((ROOT / module).read_text("utf-8").splitlines()) <= LONGEST_MODULE
