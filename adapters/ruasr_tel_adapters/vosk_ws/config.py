@@ -46,8 +46,9 @@ class VoskWsConfig(Section):
     """Longer finals are split between words; vosk-server's C# client reads 4096 bytes."""
     max_message_bytes: int = Field(2**25, ge=2**10, le=2**30)
     """Longest message of a client, in bytes; a longer one closes with 1009."""
-    max_backlog_s: float = Field(10.0, ge=1.0, le=120.0)
-    """Undecoded audio at which a client ahead of real time has to wait for its reply."""
+    max_backlog_s: float = Field(3.0, ge=0.5, le=120.0)
+    """Undecoded audio at which a client ahead of real time has to wait for its reply; what is not
+    decoded at eof must fit into one reply."""
     eof_timeout_s: float = Field(30.0, ge=0.1, le=600.0)
     """How long eof and reset wait for pending decodes before they give what there is."""
     close_timeout_s: float = Field(2.0, ge=0.1, le=60.0)
