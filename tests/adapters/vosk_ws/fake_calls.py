@@ -43,6 +43,7 @@ class FakeLeg:
 
     def push(self, samples: Samples) -> None:
         self.audio.append(samples.copy())
+        self._call.hears(len(self.audio))
 
     async def flush(self) -> None:
         for text in self.tail:
@@ -98,6 +99,9 @@ class FakeCall:
         self.opened.set()
         return self.legs[-1]
 
+    def hears(self, pushes: int) -> None:
+        self._calls.on_push(self, pushes)
+
     def say(self, text: str) -> None:
         """Emit a final of one word per half second."""
         start_s = self._heard_s
@@ -133,6 +137,7 @@ class FakeCalls:
         self.full = False
         self.full_after_handshake = False
         self.tail: list[str] = []
+        self.on_push: Callable[[FakeCall, int], None] = lambda _call, _pushes: None
         self.running: dict[CallId, FakeCall] = {}
         self.calls: asyncio.Queue[FakeCall] = asyncio.Queue()
 
