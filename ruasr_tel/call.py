@@ -268,10 +268,17 @@ class Calls:
             await asyncio.sleep(TICK_S)
             now_s = self._mono()
             for call, _ in list(self._running.values()):
-                call.tick(now_s)
-                if call.hang_up and now_s - call.started_s > self.config.max_call_s:
-                    hang_up, call.hang_up = call.hang_up, None
-                    hang_up(f"longer than calls.max_call_s, {self.config.max_call_s:g} s")
+                try:
+                    self._look(call, now_s)
+                except Exception:  # noqa: BLE001 - one call's bug must not stop the others' clock
+                    _log.exception("a call's tick failed", call_id=call.call_id)
+
+    def _look(self, call: Call, now_s: float) -> None:
+        """Let one call look at the clock, and end it if it has run too long."""
+        call.tick(now_s)
+        if call.hang_up and now_s - call.started_s > self.config.max_call_s:
+            hang_up, call.hang_up = call.hang_up, None
+            hang_up(f"longer than calls.max_call_s, {self.config.max_call_s:g} s")
 
     def _on_event(self, call: Call, event: Event) -> None:
         self._count(event)

@@ -55,8 +55,8 @@ def transcribe(
 ) -> None:
     """Recognise recordings; each channel of a file is one party.
 
-    A file that does not decode is named with the reason on standard error, the others go on, and
-    the exit code is 1.
+    A file that does not decode, or a stretch of one that the engine fails on, is named with the
+    reason on standard error, the others go on, and the exit code is 1.
     """
     with one_sentence():
         loaded = read_config(config, settings, engine__model=model)
@@ -72,7 +72,7 @@ async def _transcribe(
 ) -> bool:
     failed = False
     async with recognition(config) as parts:
-        calls = _calls(parts, config)
+        calls = _calls(parts)
         calls.profile(profile)  # an unknown one ends everything, before the first file
         with Progress(
             TextColumn("{task.description}"),
@@ -90,12 +90,14 @@ async def _transcribe(
                     failed = True
                     err.print(f"[bold red]error:[/] {escape(str(error))}")
                 else:
+                    failed |= _say_gaps(file, finals)
                     out.print(_shown(file, finals, style), markup=False, end="")
     return failed
 
 
-def _calls(parts: Recognition, config: Config) -> Calls:
-    limits = CallsConfig(max_wait_s=600, finish_timeout_s=config.calls.finish_timeout_s)
+def _calls(parts: Recognition) -> Calls:
+    # Nobody waits on a line: what a slow machine needs for AHEAD_S of audio is given to it.
+    limits = CallsConfig(max_wait_s=600, finish_timeout_s=600)
     return Calls(
         limits, parts.profiles, parts.scheduler, parts.batcher, lambda _event: None, Metrics()
     )
@@ -142,6 +144,15 @@ async def _play(recording: Recording, call: Call, heard: Callable[[float], None]
         for leg in legs:
             await leg.backlog_below(AHEAD_S)
         heard(legs[0].clock_s)
+
+
+def _say_gaps(file: Path, finals: list[Final]) -> bool:
+    """Name the stretches of a file that the engine could not decode; return whether any."""
+    gaps = [final for final in finals if final.error is not None]
+    for gap in gaps:
+        where = f"{file}: {gap.start_s:.2f} to {gap.end_s:.2f} s was not recognised: {gap.error}"
+        err.print(f"[bold red]error:[/] {escape(where)}")
+    return bool(gaps)
 
 
 def _shown(file: Path, finals: list[Final], style: Format) -> str:

@@ -95,7 +95,10 @@ class _Lane:
         self._more.set()
         if self._task is not None:
             await self._task
-        await self._in_thread(self._sink.close)
+        try:
+            await self._in_thread(self._sink.close)
+        except Exception as error:  # noqa: BLE001 - a full disk must not spoil the server's end
+            _log.error("a sink failed", sink=self._sink.name, lost=0, error=str(error))
         self._pool.shutdown(wait=False)
 
     async def _run(self) -> None:

@@ -290,6 +290,21 @@ async def test_the_clock_ends_an_utterance_when_frames_stop() -> None:
 # What goes wrong
 
 
+async def test_a_door_that_cannot_hang_up_does_not_stop_the_clock_of_the_others() -> None:
+    asked: asyncio.Queue[str] = asyncio.Queue()
+
+    def broken(reason: str) -> None:
+        raise RuntimeError("a door's bug")
+
+    with capture_logs() as logs:
+        async with clocked(CallsConfig(max_call_s=10)) as (calls, forward):
+            open_call(calls, "one", hang_up=broken)
+            open_call(calls, "two", hang_up=asked.put_nowait)
+            forward(11)
+            await asyncio.wait_for(asked.get(), TIMEOUT_S)
+    assert [(line["event"], line["call_id"]) for line in logs] == [("a call's tick failed", "one")]
+
+
 async def test_audio_that_no_ledger_entry_explains_is_an_error_in_the_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,14 +2,18 @@
 
 import json
 import wave
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from ruasr_tel.cli import transcribe as command
 from ruasr_tel.cli.root import app
+from ruasr_tel.events import Final
 from ruasr_tel.testing import silence
 from ruasr_tel.types import Samples
 
@@ -124,6 +128,25 @@ def test_a_recording_that_was_cut_short_is_read_and_told(tmp_path: Path) -> None
     assert result.exit_code == 0
     assert result.stdout.startswith("конференция")
     assert result.stderr.startswith(f"warning: {cut}: ends after ")
+
+
+def test_a_stretch_that_the_engine_fails_on_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    recognise = command._one
+
+    async def gappy(*given: Any) -> list[Final]:
+        (final,) = await recognise(*given)
+        return [
+            final,
+            replace(final, text="", words=(), start_s=1.0, end_s=2.5, error="too [hard]"),
+        ]
+
+    monkeypatch.setattr(command, "_one", gappy)
+    result = run(EIGHT, BEGIN)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("восемь\nконференция ")
+    assert result.stderr.splitlines() == [
+        f"error: {file}: 1.00 to 2.50 s was not recognised: too [hard]" for file in (EIGHT, BEGIN)
+    ]
 
 
 def test_silence_has_no_text(tmp_path: Path) -> None:

@@ -108,6 +108,20 @@ async def test_a_sink_that_raises_loses_that_batch_and_is_called_again() -> None
     assert (broken.closed, whole.closed) == (1, 1)
 
 
+async def test_a_sink_that_cannot_be_closed_does_not_keep_the_others_open() -> None:
+    class Jammed(Shelf):
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    whole = Shelf("whole")
+    fanout = Fanout([Jammed("jammed"), whole], queue=10)
+    await fanout.start()
+    with capture_logs() as logs:
+        await closed(fanout)
+    assert whole.closed == 1
+    assert [(line["event"], line["sink"]) for line in logs] == [("a sink failed", "jammed")]
+
+
 async def test_what_was_published_before_the_start_is_written_too() -> None:
     shelf = Shelf("early")
     fanout = Fanout([shelf], queue=10)
