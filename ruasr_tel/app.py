@@ -191,12 +191,29 @@ async def serve(loaded: Loaded, on_ready: Callable[[Running], None]) -> None:
         loop.add_signal_handler(number, stop.set)
     for warning in loaded.warnings:
         _log.warning(warning)
-    async with serving(loaded.config) as running:
+    async with AsyncExitStack() as stack:
+        starting = asyncio.create_task(stack.enter_async_context(serving(loaded.config)))
+        if not await _done_before(starting, stop):
+            _log.info("stopped before it was ready")
+            return
+        running = starting.result()
         if running.recognition.notice:
             _log.warning(running.recognition.notice)
         on_ready(running)
         await stop.wait()
         _log.info("stopping", calls=len(running.calls), drain_s=loaded.config.calls.drain_s)
+
+
+async def _done_before(task: "asyncio.Task[Running]", stop: asyncio.Event) -> bool:
+    """Wait for a task; return False if `stop` came first, with the task cancelled and over."""
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if task.done():
+        return True
+    task.cancel()
+    await asyncio.wait({task})
+    return False
 
 
 def _make_doors(config: Config, calls: Calls) -> dict[str, Door]:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from ruasr_tel.app import Running, find_model, fit_profiles, make_engine, recogn
 from ruasr_tel.audio.decode import open_recording
 from ruasr_tel.config import Config, Loaded, load_config
 from ruasr_tel.engines.base import EngineInfo
+from ruasr_tel.engines.child import Child
 from ruasr_tel.engines.process import EngineProcess
 from ruasr_tel.errors import ConfigError, ModelLoadError, Overloaded, PortTaken, ProtocolError
 from ruasr_tel.events import CallEnded, CallStarted
@@ -195,9 +197,34 @@ async def test_a_missing_detector_is_named(tmp_path: Path) -> None:
 async def test_warnings_of_the_configuration_are_logged() -> None:
     loaded = Loaded(configured(), {}, ("RECOGNITION_ATTEMPTS is ignored",))
     with capture_logs() as logs:
-        task = asyncio.create_task(app.serve(loaded, lambda _running: os.kill(os.getpid(), 15)))
+        task = asyncio.create_task(
+            app.serve(loaded, lambda _running: os.kill(os.getpid(), signal.SIGTERM))
+        )
         await asyncio.wait_for(task, TIMEOUT_S)
     warned = [line["event"] for line in logs if line["log_level"] == "warning"]
     assert warned[0] == "RECOGNITION_ATTEMPTS is ignored"
     assert warned[1].startswith("ru-mini-ctc-8k is a small model")
     assert any(line["event"] == "stopping" for line in logs)
+
+
+async def test_a_stop_while_the_model_loads_does_not_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loading = asyncio.Event()
+    children: list[Child] = []
+
+    async def load_for_ever(child: Child, _timeout_s: float) -> None:
+        children.append(child)
+        loading.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Child, "_load", load_for_ever)
+    with capture_logs() as logs:
+        task = asyncio.create_task(
+            app.serve(Loaded(configured(), {}, ()), lambda _running: pytest.fail("never ready"))
+        )
+        await asyncio.wait_for(loading.wait(), TIMEOUT_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(task, TIMEOUT_S)
+    assert [line["event"] for line in logs] == ["stopped before it was ready"]
+    assert gone(children[0].pid)
