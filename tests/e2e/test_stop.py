@@ -44,7 +44,7 @@ def connects(server: Server) -> bool:
 async def test_a_running_call_ends_with_its_last_final_and_new_ones_are_refused(door: str) -> None:
     with running() as server:
         dialled = Dialled(prompt(FILE))
-        playing = asyncio.create_task(dialled.play(server, door, pace=2.0))
+        playing = asyncio.create_task(dialled.play(server, door, pace=1.5))
         await asyncio.to_thread(server.until, lambda: bool(server.of("SpeechStarted")), "speech")
         server.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(3 * TIMEOUT_S):
