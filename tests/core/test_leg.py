@@ -17,6 +17,7 @@ from ruasr_tel.engines.scripted import create
 from ruasr_tel.events import CallEnded, Final, Partial, SpeechStarted
 from ruasr_tel.leg import Leg, Profile
 from ruasr_tel.partials import PartialsConfig
+from ruasr_tel.scheduler import SchedulerConfig
 from ruasr_tel.testing import (
     TIMEOUT_S,
     Recorder,
@@ -269,6 +270,27 @@ async def test_a_segment_that_hurts_the_engine_is_not_decoded_again_for_partials
     (final,) = recorder.of(Final)
     assert final.error is not None
     assert host.decodes == 2  # one partial and the final
+
+
+async def test_partials_that_the_scheduler_refuses_cost_no_final() -> None:
+    recorder = Recorder()
+    busy = SchedulerConfig(partial_share=0.0)
+    async with running_calls(profiles={"default": EAGER}, scheduler_config=busy) as calls:
+        call, leg = begin(calls, recorder)
+        await speak(leg, 2.0)
+        await ended(call, recorder)
+    assert recorder.of(Partial) == []
+    (final,) = recorder.of(Final)
+    assert final.text.split() == ["слово"] * 4
+
+
+async def test_a_message_without_audio_changes_nothing() -> None:
+    recorder = Recorder()
+    async with running_calls() as calls:
+        call, leg = begin(calls, recorder)
+        leg.push(silence(0.0))
+        end = await ended(call, recorder)
+    assert end.ledgers[leg.leg_id].received == 0
 
 
 # However the audio is cut
