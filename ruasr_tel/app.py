@@ -99,14 +99,6 @@ async def recognition(config: Config) -> AsyncIterator[Recognition]:
         await scheduler.start()
         stack.push_async_callback(batcher.close)
         await batcher.start()
-        _log.info(
-            "engine ready",
-            model=info.model,
-            engine=info.engine,
-            provider=info.provider,
-            threads=engine.slots,
-            pid=engine.pid,
-        )
         yield Recognition(
             engine,
             scheduler,

@@ -17,7 +17,7 @@ class Hypothesis:
         tokens: the model's tokens in order; a token that begins a word starts with a space or `▁`,
             or is preceded by a lone space token.
         starts_s: start of each token in seconds, same length as `tokens`.
-        log_probs: natural log probability of each token, same length, or None if the model has none.
+        log_probs: natural log probability of each token, same length, or None if there are none.
     """
 
     text: str

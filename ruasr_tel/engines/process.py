@@ -145,7 +145,12 @@ class EngineProcess:
             # Runs before any decode learns of the end, so none is sent again to a dead child.
             child.on_end = self._bereave
         _log.info(
-            "engine ready", pid=child.pid, model=child.info.model, load_s=round(child.load_s, 2)
+            "engine ready",
+            pid=child.pid,
+            model=child.info.model,
+            provider=child.info.provider,
+            threads=self.slots,
+            load_s=round(child.load_s, 2),
         )
 
     def _bereave(self) -> None:

@@ -5,16 +5,13 @@ import contextlib
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import numpy as np
-
 from ruasr_tel.errors import ProtocolError
 from ruasr_tel.plugins import PhoneCall
+from ruasr_tel.testing.phone import paced
 from ruasr_tel_adapters.audiosocket.wire import encode_audio, encode_uuid
 
 PTIME_S = 0.02
 """As the AudioSocket() application sends it."""
-TAIL_S = 1.0
-"""Silence after the file, so that its last phrase ends by itself."""
 
 
 class AudioSocketPhone:
@@ -48,19 +45,13 @@ class AudioSocketPhone:
 async def _send(
     call: PhoneCall, writer: asyncio.StreamWriter, listening: "asyncio.Task[None]"
 ) -> None:
-    loop = asyncio.get_running_loop()
-    frame = round(call.sample_rate_hz * PTIME_S)
-    tail = np.zeros(round(TAIL_S * call.sample_rate_hz), np.int16)
-    audio = np.concatenate([call.samples, tail]).astype("<i2")
-    start_s = loop.time()
-    call.started(start_s)
-    for at in range(0, len(audio), frame):
+    sent_s = 0.0
+    async for audio in paced(call, PTIME_S):
         if listening.done():
-            raise ProtocolError(f"the server ended the call after {at / call.sample_rate_hz:.2f} s")
-        writer.write(encode_audio(audio[at : at + frame].tobytes(), call.sample_rate_hz))
+            raise ProtocolError(f"the server ended the call after {sent_s:.2f} s")
+        writer.write(encode_audio(audio, call.sample_rate_hz))
         await writer.drain()
-        due_s = start_s + (at + frame) / call.sample_rate_hz / call.pace
-        await asyncio.sleep(max(due_s - loop.time(), 0))
+        sent_s += PTIME_S
 
 
 async def _swallow(reader: asyncio.StreamReader) -> None:

@@ -4,17 +4,15 @@ import asyncio
 import json
 from urllib.parse import urlencode
 
-import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from ruasr_tel.errors import ProtocolError
 from ruasr_tel.plugins import Heard, PhoneCall
+from ruasr_tel.testing.phone import paced
 
 MESSAGE_S = 0.1
 """Audio per message: half of what FreeSWITCH mod_vosk sends, for answers come with messages."""
-TAIL_S = 1.0
-"""Silence after the file, so that its last phrase ends by itself."""
 
 
 class VoskPhone:
@@ -47,16 +45,8 @@ class VoskPhone:
 
 
 async def _send(call: PhoneCall, socket: ClientConnection) -> None:
-    loop = asyncio.get_running_loop()
-    message = round(call.sample_rate_hz * MESSAGE_S)
-    tail = np.zeros(round(TAIL_S * call.sample_rate_hz), np.int16)
-    audio = np.concatenate([call.samples, tail]).astype("<i2")
-    start_s = loop.time()
-    call.started(start_s)
-    for at in range(0, len(audio), message):
-        await socket.send(audio[at : at + message].tobytes())
-        due_s = start_s + (at + message) / call.sample_rate_hz / call.pace
-        await asyncio.sleep(max(due_s - loop.time(), 0))
+    async for audio in paced(call, MESSAGE_S):
+        await socket.send(audio)
     await socket.send('{"eof" : 1}')
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from ruasr_tel.errors import Overloaded, ProtocolError
 from ruasr_tel.plugins import PhoneCall
+from ruasr_tel.testing.phone import TAIL_S
 from ruasr_tel.types import Samples
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
-from ruasr_tel_adapters.audiosocket.phone import TAIL_S, AudioSocketPhone
+from ruasr_tel_adapters.audiosocket.phone import AudioSocketPhone
 from ruasr_tel_adapters.audiosocket.server import create
 from tests.adapters.audiosocket.fakes import FakeCalls
 

@@ -254,7 +254,8 @@ def recorded(name: str) -> list[Message]:
 def prompt() -> bytes:
     """Return what Asterisk plays of the prompt: its WAV reader leaves out the last 44 bytes."""
     with wave.open(str(DATA.parent / "wav" / "digits_8.wav")) as file:
-        return file.readframes(file.getnframes())[:-44]
+        frames: bytes = file.readframes(file.getnframes())
+    return frames[:-44]
 
 
 def test_a_whole_call_recorded_from_asterisk_is_its_prompt_its_keys_and_its_prompt() -> None:

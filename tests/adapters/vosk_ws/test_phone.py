@@ -12,9 +12,10 @@ from ruasr_tel.errors import ProtocolError
 from ruasr_tel.events import CallEnded, CallStarted, Final
 from ruasr_tel.plugins import Heard, PhoneCall
 from ruasr_tel.testing import TIMEOUT_S, Recorder, phrase, running_calls
+from ruasr_tel.testing.phone import TAIL_S
 from ruasr_tel.types import Samples
 from ruasr_tel_adapters.vosk_ws import VoskWsConfig, VoskWsDoor, create
-from ruasr_tel_adapters.vosk_ws.phone import TAIL_S, VoskPhone
+from ruasr_tel_adapters.vosk_ws.phone import VoskPhone
 
 
 class Handset:
