@@ -104,14 +104,11 @@ class Assembler:
     def __init__(self, sample_rate_hz: int) -> None:
         self._rate_hz = sample_rate_hz
         self._waiting: deque[_Pending] = deque()
+        self.pending_samples = 0
+        """Samples of segments that have no line yet."""
         self._held: list[Word] = []  # words of the last segment inside its repeated end
         self._said_until_s = -math.inf  # end of the last word before them
         self._last_text = ""
-
-    @property
-    def pending_samples(self) -> int:
-        """Samples of segments that have no line yet."""
-        return sum(p.segment.end - p.segment.start for p in self._waiting)
 
     @property
     def pending(self) -> int:
@@ -127,6 +124,7 @@ class Assembler:
         """
         start_s = offset_s + segment.start / self._rate_hz
         self._waiting.append(_Pending(segment, start_s, offset_s + segment.end / self._rate_hz))
+        self.pending_samples += segment.end - segment.start
 
     def answer(self, index: int, answer: Hypothesis | str) -> list[Line]:
         """Take the answer for one segment; return the lines that are complete now, in order.
@@ -145,6 +143,7 @@ class Assembler:
 
     def _line(self, pending: "_Pending", answer: Hypothesis | str) -> Line:
         segment = pending.segment
+        self.pending_samples -= segment.end - segment.start
         hypothesis = answer if isinstance(answer, Hypothesis) else Hypothesis("")
         words = self._words(pending, hypothesis)
         text = " ".join(w.text for w in words)

@@ -181,9 +181,12 @@ class BoundaryBuffer:
         Returns:
             What follows from the windows that are complete and scored by now.
         """
-        self._audio.append(samples)
-        self._queued.extend(probabilities)
         events: list[BoundaryEvent] = []
+        if len(samples):
+            self._audio.append(samples)
+        self._queued.extend(probabilities)
+        if not self._queued:
+            return events
         late = min(self._presumed, len(self._queued))  # a flush has counted these windows already
         self._presumed -= late
         done = late

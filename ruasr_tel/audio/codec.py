@@ -62,11 +62,11 @@ class Decoder:
             return np.frombuffer(audioop.ulaw2lin(data, _WIDTH), np.int16)
         if self._encoding is Encoding.PCMA:
             return np.frombuffer(audioop.alaw2lin(data, _WIDTH), np.int16)
-        if self._odd:
+        if self._odd or len(data) % _WIDTH:
             data = self._odd + data
-        whole = len(data) // _WIDTH
-        self._odd = data[whole * _WIDTH :]
-        return np.frombuffer(data, _SLIN, count=whole).astype(np.int16, copy=False)
+            whole = len(data) // _WIDTH * _WIDTH
+            data, self._odd = data[:whole], data[whole:]
+        return np.frombuffer(data, _SLIN).astype(np.int16, copy=False)
 
 
 def encode(samples: Samples, encoding: Encoding) -> bytes:

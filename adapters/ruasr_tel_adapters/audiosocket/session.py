@@ -60,6 +60,10 @@ class State(Enum):
     """The socket is closed."""
 
 
+_NEW, _RUNNING, _PARTING, _GONE = State
+"""Python 3.11 takes 0.13 us to find a member of an enum by name, and every frame asks."""
+
+
 class Session(asyncio.Protocol):
     """One connection, from accept to the last final of its call.
 
@@ -86,7 +90,7 @@ class Session(asyncio.Protocol):
         self._sessions = sessions
         self._now_s = now_s
         self._log: FilteringBoundLogger = structlog.get_logger(__name__)
-        self._state = State.NEW
+        self._state = _NEW
         self._since_s = now_s()  # of the connect, of the last message, of our hang-up: by state
         self._parser = MessageParser()
         self._pace: PaceCheck | None = PaceCheck()
@@ -120,15 +124,15 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Act on every message that is whole now."""
-        if self._state is State.PARTING:
+        if self._state is _PARTING:
             return
         now_s = self._now_s()
-        if self._state is State.RUNNING:
+        if self._state is _RUNNING:
             self._since_s = now_s
         try:
             for message in self._parser.feed(data):
                 self._take(message, now_s)
-            if self._state is State.NEW and self._parser.waiting_for is not None:
+            if self._state is _NEW and self._parser.waiting_for is not None:
                 check_first_header(*self._parser.waiting_for)
         except ProtocolError as error:
             self._log.warning("audiosocket protocol error", error=str(error))
@@ -138,20 +142,20 @@ class Session(asyncio.Protocol):
     def eof_received(self) -> None:
         """End the call: a plain FIN is how Asterisk hangs up."""
         pending = self._parser.pending_bytes
-        if self._state is State.NEW:
+        if self._state is _NEW:
             self._log.info(
                 "audiosocket closed before its UUID",
                 pending_bytes=pending,
                 hint="Answer() must come before AudioSocket()",
             )
-        elif self._state is State.RUNNING and pending:
+        elif self._state is _RUNNING and pending:
             self._log.warning("audiosocket closed inside a message", pending_bytes=pending)
         self._end_call("eof")
         self._transport.abort()  # nobody reads what is still unsent; the kernel sends FIN
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Finalise what no hang-up finalised."""
-        self._state = State.GONE
+        self._state = _GONE
         self._end_call("reset" if exc else "close")
         self._finish()
 
@@ -174,10 +178,10 @@ class Session(asyncio.Protocol):
         if self._transport.is_closing():
             return
         waited_s = now_s - self._since_s
-        if self._state is State.PARTING:
+        if self._state is _PARTING:
             if waited_s >= self._config.hangup_wait_s:
                 self._transport.abort()
-        elif self._state is State.NEW:
+        elif self._state is _NEW:
             if waited_s >= self._config.first_message_timeout_s:
                 self._log.warning("audiosocket sent no UUID", waited_s=round(waited_s, 1))
                 self._part("no UUID")
@@ -193,7 +197,7 @@ class Session(asyncio.Protocol):
         Args:
             reason: for the call's `CallEnded`.
         """
-        if self._state in (State.NEW, State.RUNNING):
+        if self._state in (_NEW, _RUNNING):
             self._part(reason)
 
     def fail(self) -> None:
@@ -203,13 +207,13 @@ class Session(asyncio.Protocol):
     # Messages.
 
     def _take(self, message: Message, now_s: float) -> None:
-        if self._state is State.NEW:
+        if self._state is _NEW:
             self._open(message)
-        elif self._state is State.PARTING:
+        elif self._state is _PARTING:
             return
-        elif message.kind in RATE_HZ_BY_KIND:
+        elif rate_hz := RATE_HZ_BY_KIND.get(message.kind):
             if message.payload:
-                self._take_audio(message, now_s)
+                self._take_audio(message, rate_hz, now_s)
         elif message.kind == Kind.DTMF:
             self._take_digit(message)
         elif message.kind == Kind.HANGUP:
@@ -237,12 +241,12 @@ class Session(asyncio.Protocol):
             self._log.warning("audiosocket refused", error=str(error))
             self._part("refused")
             return
-        self._state = State.RUNNING
+        self._state = _RUNNING
         self._since_s = self._now_s()
 
-    def _take_audio(self, message: Message, now_s: float) -> None:
+    def _take_audio(self, message: Message, rate_hz: int, now_s: float) -> None:
         self._unknown_run = 0
-        leg = self._leg_of(RATE_HZ_BY_KIND[message.kind])
+        leg = self._leg_of(rate_hz)
         samples = self._decoder.decode(message.payload)
         if leg.backlog_s <= self._config.max_backlog_s:
             leg.push(samples)
@@ -296,7 +300,7 @@ class Session(asyncio.Protocol):
 
     def _part(self, reason: str, *, say_hangup: bool = True) -> None:
         """End the call, say so, and let the peer close first."""
-        self._state = State.PARTING
+        self._state = _PARTING
         self._since_s = self._now_s()
         if not self._transport.is_closing():
             if say_hangup:
@@ -321,7 +325,7 @@ class Session(asyncio.Protocol):
 
     def _finish(self) -> None:
         """Leave the roll when both the socket and the call are done."""
-        if self._state is State.GONE and self._call is None:
+        if self._state is _GONE and self._call is None:
             self._sessions.discard(self)
             self.finished.set()
 

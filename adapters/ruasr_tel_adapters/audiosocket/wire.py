@@ -7,9 +7,8 @@ little-endian, its rate told by the kind.
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from ruasr_tel.errors import ProtocolError
@@ -67,8 +66,7 @@ KIND_BY_RATE_HZ: Final[Mapping[int, Kind]] = {
 """Audio kind of each sample rate."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One whole message.
 
     Attributes:
@@ -97,15 +95,16 @@ class MessageParser:
         """
         buf = self._buf
         buf += data
+        whole = buf if len(buf) > len(data) else data  # most reads are whole messages: no copy
         messages: list[Message] = []
         start = 0
-        while len(buf) - start >= HEADER.size:
-            kind, length = HEADER.unpack_from(buf, start)
+        while len(whole) - start >= HEADER.size:
+            kind, length = HEADER.unpack_from(whole, start)
             body = start + HEADER.size
-            if len(buf) - body < length:
+            if len(whole) - body < length:
                 break
             start = body + length
-            messages.append(Message(kind, bytes(buf[body:start])))
+            messages.append(Message(kind, bytes(whole[body:start])))
         del buf[:start]
         return messages
 
