@@ -298,11 +298,12 @@ class BoundaryBuffer:
         still be inside a word, so the audio around it goes into both segments.
         """
         pause = self._longest_pause()
-        if pause is not None and pause[1] == len(self._pauses):
-            self._close_utterance(now, Reason.ENDPOINT, events)  # the speaker is pausing now
+        pausing = all(self._pauses[-self._config.pause_windows :])
+        if pausing and (pause is None or pause[1] == len(self._pauses)):
+            self._close_utterance(now, Reason.ENDPOINT, events)
             return
         repeated = self._overlap if pause is None else 0
-        end = self._quiet_point(pause) + repeated // 2
+        end = self._quiet_point(pause, now) + repeated // 2
         events.append(self._segment(end, Reason.LENGTH, repeated))
         self._start = end - repeated
         self._doubled = repeated
@@ -332,13 +333,14 @@ class BoundaryBuffer:
 
         return min((run for run in runs if run[1] - run[0] == longest), key=level)
 
-    def _quiet_point(self, pause: tuple[int, int] | None) -> int:
+    def _quiet_point(self, pause: tuple[int, int] | None, now: int) -> int:
         """The middle of the quietest stretch: of the pause, or of all that may be cut.
 
         The detector's windows lie late on the audio, so a pause is searched VAD_LAG_MS earlier.
         """
         if pause is None:
-            first, last = self._earliest_cut(), self._last_speech - self._overlap // 2
+            last = min(self._last_speech, now - self._overlap // 2)
+            first = min(self._earliest_cut(), last - self._rate_hz * QUIET_MS // 1000)
         else:
             base = self._windows - len(self._pauses)
             first = self._edge(base + pause[0]) - self._rate_hz * VAD_LAG_MS // 1000

@@ -80,11 +80,11 @@ CONFIGS = st.builds(
     BoundaryConfig,
     pre_roll_ms=st.sampled_from([0, 100, 250]),
     hangover_ms=st.sampled_from([0, 100, 300, 900]),
-    endpoint_ms=st.sampled_from([100, 500, 1000]),
+    endpoint_ms=st.sampled_from([100, 500, 1000, 10000]),
     max_segment_s=st.sampled_from([2.0, 3.1, 5.0]),
-    start_windows=st.sampled_from([1, 2, 3]),
-    pause_windows=st.sampled_from([1, 2, 3]),
-    overlap_ms=st.sampled_from([0, 400]),
+    start_windows=st.sampled_from([1, 2, 3, 10]),
+    pause_windows=st.sampled_from([1, 2, 3, 20]),
+    overlap_ms=st.sampled_from([0, 400, 1000]),
 )
 
 
@@ -351,6 +351,21 @@ def test_without_any_pause_the_cut_is_doubled() -> None:
 def test_without_any_overlap_configured_the_cut_is_single() -> None:
     first, second, *_ = feed(windows_of((0.9, 20000)), BoundaryConfig(overlap_ms=0)).segments
     assert (second.start, second.overlap) == (first.end, 0)
+
+
+def test_a_limit_in_a_pause_that_began_early_ends_the_utterance() -> None:
+    config = BoundaryConfig(max_segment_s=2.0, endpoint_ms=5000)
+    run = feed(windows_of((0.9, 640), (0.1, 4000)), config)
+    assert [s.reason for s in run.segments] == [Reason.ENDPOINT]
+
+
+def test_a_limit_with_hardly_any_speech_before_it_is_still_cut() -> None:
+    config = BoundaryConfig(
+        max_segment_s=2.0, endpoint_ms=5000, pause_windows=20, overlap_ms=1000, pre_roll_ms=0
+    )
+    run = feed(windows_of((0.9, 1344), (0.1, 608), (0.9, 2000), (0.0, 6000)), config)
+    assert [s.reason for s in run.segments][-1] is Reason.ENDPOINT
+    assert run.segments[0].repeated == 8000
 
 
 def test_silence_right_after_a_hard_cut_still_closes_the_utterance() -> None:
