@@ -15,10 +15,12 @@ from ruasr_tel.config import Config, Loaded
 from ruasr_tel.engines.base import EngineInfo
 from ruasr_tel.engines.process import EngineProcess
 from ruasr_tel.errors import ConfigError, PortTaken
+from ruasr_tel.events import Event
+from ruasr_tel.hub import Hub
 from ruasr_tel.leg import Profile
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.models.catalog import Catalog, Model, default_models_dir, to_spec
-from ruasr_tel.plugins import Door, adapters
+from ruasr_tel.plugins import Door, Server, adapters
 from ruasr_tel.scheduler import Scheduler
 from ruasr_tel.sinks import Fanout
 from ruasr_tel.vad import Vad, VadBatcher, create_vad
@@ -152,19 +154,26 @@ async def serving(config: Config) -> AsyncIterator[Running]:
     """
     fanout = Fanout(config.sinks.sinks(), config.sinks.queue)
     metrics = Metrics()
+    hub = Hub()
+
+    def publish(event: Event) -> None:
+        hub.publish(event)
+        fanout.publish(event)
+
     async with AsyncExitStack() as stack:
         stack.push_async_callback(fanout.close)
         await fanout.start()
         parts = await stack.enter_async_context(recognition(config))
         calls = Calls(
-            config.calls, parts.profiles, parts.scheduler, parts.batcher, fanout.publish, metrics
+            config.calls, parts.profiles, parts.scheduler, parts.batcher, publish, metrics
         )
         stack.push_async_callback(calls.close)
         await calls.start()
         if config.metrics.enabled:
             stack.push_async_callback(asyncio.to_thread, metrics.close)
             _log.info("metrics served", url=_serve_metrics(metrics, config))
-        doors = _make_doors(config, calls)
+        server = Server(calls, hub, metrics, ready=lambda: parts.engine.pid is not None)
+        doors = _make_doors(config, server)
         stack.push_async_callback(_drain, doors, calls)
         for door in doors.values():
             await door.start()
@@ -199,9 +208,9 @@ async def serve(loaded: Loaded, on_ready: Callable[[Running], None]) -> None:
         _log.info("stopping", calls=len(running.calls), drain_s=loaded.config.calls.drain_s)
 
 
-def _make_doors(config: Config, calls: Calls) -> dict[str, Door]:
+def _make_doors(config: Config, server: Server) -> dict[str, Door]:
     doors = {
-        name: adapter.create(config.door(name), calls)
+        name: adapter.create(config.door(name), server)
         for name, adapter in adapters().items()
         if config.door(name).enabled
     }

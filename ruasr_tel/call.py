@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from ruasr_tel.errors import ConfigError, Overloaded
 from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Event, Final, Ledger, Partial
 from ruasr_tel.leg import Leg, Profile, Surroundings
 from ruasr_tel.metrics import Metrics
-from ruasr_tel.scheduler import Scheduler
+from ruasr_tel.scheduler import Priority, Scheduler
 from ruasr_tel.section import Section
 from ruasr_tel.types import CallId, LegId
 from ruasr_tel.vad.batcher import VadBatcher
@@ -22,6 +23,23 @@ TICK_S = 0.1
 """How often legs look at the clock; five times finer than the default endpoint."""
 
 _log = structlog.get_logger(__name__)
+
+
+MAX_ANNOUNCED = 10_000
+"""Announced calls that have not come yet; the oldest is forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a PBX says of a call before it arrives; AudioSocket carries nothing but its UUID.
+
+    Attributes:
+        profile: how to listen, or None.
+        details: caller, leg, linkedid, callback, … as the PBX named them; shown with the call.
+    """
+
+    profile: str | None = None
+    details: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 class CallsConfig(Section):
@@ -137,6 +155,7 @@ class Calls:
         publish: takes every event of every call (the sinks).
         metrics: counts.
         mono: monotonic seconds.
+        priority: of their segments; BULK for recordings.
     """
 
     def __init__(
@@ -148,8 +167,11 @@ class Calls:
         publish: Callable[[Event], None],
         metrics: Metrics,
         mono: Callable[[], float] = time.monotonic,
+        priority: Priority = Priority.FINAL,
     ) -> None:
         self.config = config
+        self._priority = priority
+        self._announced: dict[CallId, Announcement] = {}
         self.profiles = profiles
         self._scheduler = scheduler
         self._batcher = batcher
@@ -224,6 +246,8 @@ class Calls:
         """
         if call_id in self._running:
             raise ValueError(f"call {call_id!r} is running; a door must name its calls apart")
+        announced = self._announced.get(call_id, Announcement())
+        profile = profile or announced.profile
         listening = self.profile(profile)
         try:
             self.admit()
@@ -234,8 +258,24 @@ class Calls:
         self._running[call_id] = (call, on_event)
         self._idle.clear()
         self._metrics.active.labels(door).inc()
-        self._on_event(call, CallStarted(call_id, _utc(), door, peer, profile or "default"))
+        self._announced.pop(call_id, None)
+        started = CallStarted(
+            call_id, _utc(), door, peer, profile or "default", dict(announced.details)
+        )
+        self._on_event(call, started)
         return call
+
+    def announce(self, call_id: CallId, announcement: "Announcement") -> None:
+        """Remember what is known of a call before it comes; the last word counts.
+
+        Raises:
+            ConfigError: unknown profile.
+        """
+        self.profile(announcement.profile)
+        self._announced.pop(call_id, None)
+        self._announced[call_id] = announcement
+        if len(self._announced) > MAX_ANNOUNCED:
+            del self._announced[next(iter(self._announced))]
 
     async def start(self) -> None:
         """Begin to watch the clock."""
@@ -260,7 +300,12 @@ class Calls:
 
     def _surroundings(self, emit: Callable[[Event], None]) -> Surroundings:
         return Surroundings(
-            self._scheduler, self._batcher, emit, self._mono, self.config.finish_timeout_s
+            self._scheduler,
+            self._batcher,
+            emit,
+            self._mono,
+            self.config.finish_timeout_s,
+            self._priority,
         )
 
     async def _tick(self) -> None:

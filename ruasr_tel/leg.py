@@ -76,6 +76,7 @@ class Surroundings:
         emit: takes the leg's events.
         mono: monotonic seconds.
         finish_timeout_s: longest wait for outstanding finals at a flush.
+        priority: of its segments; BULK for a recording, which then has no partials.
     """
 
     scheduler: Scheduler
@@ -83,6 +84,7 @@ class Surroundings:
     emit: Callable[[Event], None]
     mono: Callable[[], float]
     finish_timeout_s: float
+    priority: Priority = Priority.FINAL
 
 
 class Leg:
@@ -272,7 +274,7 @@ class Leg:
         job = self._around.scheduler.submit(
             segment.samples,
             self.sample_rate_hz,
-            Priority.FINAL,
+            self._around.priority,
             deadline_s=max(self._around.mono(), paced_s) + FINAL_DUE_S,
         )
         self._jobs[segment.index] = job

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -110,7 +111,7 @@ async def running_calls(
     tick_ms: int = 1,
     publish: Callable[[Event], None] = lambda _event: None,
     metrics: Metrics | None = None,
-    mono: Callable[[], float] | None = None,
+    mono: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Calls]:
     """Run everything between a door and its text; at the end every call is ended.
 
@@ -123,11 +124,10 @@ async def running_calls(
         tick_ms: how often windows are scored.
         publish: takes every event of every call.
         metrics: counts; if None, nobody reads them.
-        mono: the clock of the legs, if not the monotonic one.
+        mono: the clock of the legs.
     """
     scheduler = Scheduler(host or scripted_host(), scheduler_config or SchedulerConfig())
     batcher = VadBatcher(vad or EnergyVad(), VadConfig(tick_ms=tick_ms))
-    clock = {} if mono is None else {"mono": mono}
     calls = Calls(
         config or CallsConfig(),
         profiles,
