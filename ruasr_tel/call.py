@@ -107,6 +107,11 @@ class Call:
         self._open[channel] = leg
         return leg
 
+    @property
+    def legs(self) -> list[Leg]:
+        """The open legs, by channel."""
+        return [leg for _, leg in sorted(self._open.items())]
+
     def dtmf(self, leg: Leg, digit: str) -> None:
         """Report a key press, at the leg's present time."""
         self._emit(Dtmf(self.call_id, leg.leg_id, _utc(), digit, leg.clock_s))
@@ -189,6 +194,15 @@ class Calls:
 
     def __contains__(self, call_id: CallId) -> bool:
         return call_id in self._running
+
+    def running(self) -> list[Call]:
+        """Return the calls that have not ended, the oldest first."""
+        return [call for call, _ in self._running.values()]
+
+    @property
+    def wait_s(self) -> float:
+        """How long a final would wait for the engine now."""
+        return self._scheduler.wait_s
 
     def admit(self) -> None:
         """Say whether a new call may come in now.

@@ -29,6 +29,10 @@ from ruasr_tel.vad.batcher import VadBatcher
 
 IDLE_AT_LEAST_S = 0.3
 """Audio is late rather than absent up to here: Asterisk's worst gap was 153 ms (measured)."""
+STALE_LEVEL_S = 1.0
+"""A level is shown for so long after the audio it was measured on."""
+_LEAST_POWER = 1e-10
+"""-100 dBFS, below the last bit of 16-bit audio (-96 dBFS): digital silence has a level, too."""
 
 
 class PartialsConfig(Section):
@@ -133,6 +137,7 @@ class Leg:
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._started_s = self._last_audio_s = around.mono()
         self._last_push_s = 0.0
+        self._newest: Samples | None = None
         self._held = False  # the clock must not end an utterance: somebody waits for us
         around.batcher.add(self)
 
@@ -149,6 +154,13 @@ class Leg:
         unscored = self._unscored_samples + self._in_vad * WINDOW_SAMPLES
         return unscored / VAD_RATE_HZ + self._assembler.pending_samples / self.sample_rate_hz
 
+    def level_db(self) -> float | None:
+        """Return the mean level of the newest audio, dBFS; None when none came for a second."""
+        if self._newest is None or self._around.mono() - self._last_audio_s > STALE_LEVEL_S:
+            return None
+        power = float(np.square(self._newest, dtype=np.float64).mean()) / 32768**2
+        return 10 * math.log10(max(power, _LEAST_POWER))
+
     def push(self, samples: Samples) -> None:
         """Add audio; never blocks.
 
@@ -160,6 +172,7 @@ class Leg:
         self._received += len(samples)
         self._last_audio_s = self._around.mono()
         self._last_push_s = len(samples) / self.sample_rate_hz
+        self._newest = samples
         self._buffer.push(samples)
         scaled = self._downsampler.push(samples)
         self._unscored.append(scaled)
