@@ -53,7 +53,7 @@ class Database:
     def __init__(
         self, url: str, *, now: Callable[[], datetime] = now_utc, busy_s: float = BUSY_S
     ) -> None:
-        self._url = _usable(url)
+        self._url = usable(url)
         self.now = now
         self._engine = _engine(self._url, busy_s)
         self._writer = self._engine.execution_options(writes=True)
@@ -161,7 +161,12 @@ def _number(cursor: str) -> int:
     return int(cursor)
 
 
-def _usable(text: str) -> URL:
+def usable(text: str) -> URL:
+    """Return the URL with the driver that we use.
+
+    Raises:
+        ConfigError: no such database can be used; says what to write.
+    """
     try:
         url = make_url(text)
     except ArgumentError as error:  # its own text repeats the URL and with it the password
