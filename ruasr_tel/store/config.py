@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 from pydantic import Field, SecretStr
 from sqlalchemy.engine import URL
@@ -14,6 +15,9 @@ FILE_NAME = "ruasr.db"
 """The SQLite file in the state folder."""
 
 
+Days: TypeAlias = Annotated[int, Field(ge=1, le=36_500)]
+
+
 class StoreConfig(Section):
     """History of calls and recordings."""
 
@@ -22,9 +26,9 @@ class StoreConfig(Section):
     url: SecretStr | None = None
     """`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`; null is a file `ruasr.db` in the
     state folder: systemd's `STATE_DIRECTORY`, else `~/.local/state/ruasr_tel`."""
-    keep_days: int | None = Field(90, ge=1, le=36_500)
+    keep_days: Days | None = 90
     """Days after its end for which a call or recording is kept; null keeps it for ever."""
-    keep_days_by_profile: dict[str, int | None] = Field(default_factory=dict)
+    keep_days_by_profile: dict[str, Days | None] = Field(default_factory=dict)
     """Other days for the calls and recordings of a profile."""
     purge_every_h: float = Field(1.0, gt=0, le=168)
     """Hours between two purges by the server."""
