@@ -6,6 +6,7 @@ The same word said by the other party, even right afterwards, is no copy: it is 
 party speaks, and it is said later than an echo returns.
 """
 
+import math
 import statistics
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -28,8 +29,8 @@ two word times, 60 ms each at 90 % (docs/adr/0007)."""
 SIMILAR = 0.6
 """Share of letters that two words of a run have in common; a faint copy is recognised worse."""
 FEW_WORDS = 3
-"""Fewer words in a row than this are said by two people at once («алло», «да», «до свидания»)
-often enough that text and time prove nothing: then the rules below hold as well."""
+"""Fewer different words in a row than this are said by two people at once («алло», «да да да», «до
+свидания») often enough that text and time prove nothing: then the rules below hold as well."""
 FEW_SIMILAR = 0.8
 FEW_QUIETER_DB = 12.0
 """Twice the least loss of an echo path in dB (see `CrosstalkConfig.quieter_db`)."""
@@ -37,8 +38,9 @@ FEW_BELOW_VOICE_DB = 6.0
 """How much fainter than the channel's own party speaks elsewhere."""
 FEW_SHARED = 0.5
 """Share of the shorter word's time in which both sound: an answer comes after the word."""
-WHOLE_SEGMENT = 2 / 3
-"""A faint segment of which so many words are copies is a copy, its misheard words included."""
+MOSTLY = 2 / 3
+"""A segment of which so many words are copies is copied as a whole: without word times always,
+else with those misheard words that sound while a far louder side speaks."""
 
 WordAt: TypeAlias = tuple[int, int]
 """Index of a segment, and of a word in it."""
@@ -130,7 +132,6 @@ class _Side:
         self.at = [where for _, where in at]
         self.starts = [start_s for start_s, _ in at]
         self.words = [said[s][w] for s, w in self.at]
-        self.talk = Spans((word.start_s, word.end_s) for word in self.words)
 
     def like(self, word: Word, max_lag_s: float) -> _Match | None:
         """Return what resembles a word most within the lag, the nearest of equals, or None."""
@@ -212,12 +213,13 @@ def _judged(
     louder_db = min(-db for db in louder if db is not None)
     if quieter_db + louder_db <= 0:  # then the other one is the copy
         return None
-    if len(run) < FEW_WORDS:
+    if len({said[s][w].text.lower() for w, _ in run}) < FEW_WORDS:
         if not _few_but_sure(segments[s], quieter_db, run, voice_db):
             return None
     elif max(quieter_db, louder_db) < config.quieter_db:
         return None
-    words = _carried(segments[s], said[s], run, other, quieter_db)
+    talk = Spans((w.start_s, w.end_s) for source in {s for s, _ in sources} for w in said[source])
+    words = _carried(segments[s], said[s], run, talk, max(quieter_db, louder_db))
     return _Copy(tuple((s, w) for w in words), sources, quieter_db) if words else None
 
 
@@ -228,23 +230,27 @@ def _few_but_sure(segment: Segment, quieter_db: float, run: _Run, voice_db: floa
 
 
 def _carried(
-    segment: Segment, words: Sequence[Word], run: _Run, other: _Side, quieter_db: float
+    segment: Segment, words: Sequence[Word], run: _Run, talk: Spans, apart_db: float
 ) -> Sequence[int]:
-    """Return which words the run takes with it.
+    """Return which words the run takes with it: those between its ends, at least.
 
-    Those between its ends; and of a segment so faint that no true word can be in it, or without
-    word times, all that sound while the other side speaks.
+    Where the segment is mostly copied, they are all that sound during the talk of the originals, if
+    the sides are so far apart that none of them can be true: levels are means over words, and one
+    true word among n, no more than FEW_QUIETER_DB below the other side, would bring the means
+    within FEW_QUIETER_DB + 10 lg n.
     """
     inside = range(run[0][0], run[-1][0] + 1)
-    mostly = len(run) >= WHOLE_SEGMENT * len(words)
+    mostly = len(inside) >= MOSTLY * len(words)
     if not segment.words:
         return range(len(words)) if mostly else ()
-    if not mostly or quieter_db < FEW_QUIETER_DB:
+    if not mostly or apart_db < FEW_QUIETER_DB + 10 * math.log10(len(words)):
         return inside
-    spoken_over = (
-        w for w, word in enumerate(words) if other.talk.within(word.start_s, word.end_s) > 0
-    )
-    return sorted({*inside, *spoken_over})
+    spoken_over = {
+        w
+        for w, word in enumerate(words)
+        if talk.within(word.start_s, word.end_s) > FEW_SHARED * (word.end_s - word.start_s)
+    }
+    return sorted(spoken_over.union(inside))
 
 
 def _quieter_db(segment: Segment) -> float | None:

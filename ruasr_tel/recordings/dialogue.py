@@ -156,11 +156,15 @@ def _pieces(
 
 def _turn_pause_s(voices: Sequence[_Piece], config: DialogueConfig) -> float:
     """Return which pause ends a turn, from the pauses of whoever goes on speaking."""
-    gaps = [b.start_s - a.end_s for a, b in pairwise(voices) if a.channel == b.channel]
+    gaps = [
+        round(following.start_s - piece.end_s, 3)
+        for piece, following in pairwise(voices)
+        if piece.channel == following.channel
+    ]
     pauses = [gap for gap in gaps if AUDIBLE_PAUSE_S <= gap <= config.longest_pause_s]
     usual_s = USUAL_PAUSE_S
     if len(pauses) >= FEWEST_PAUSES:
-        usual_s = float(np.percentile(pauses, config.rhythm_percentile))
+        usual_s = round(float(np.percentile(pauses, config.rhythm_percentile)), 3)
     return min(max(usual_s, config.shortest_pause_s), config.longest_pause_s)
 
 
@@ -177,7 +181,7 @@ def _grouped(
         if group and (
             group[-1].word is None
             or piece.word is None
-            or piece.start_s - until_s > pause_s
+            or round(piece.start_s - until_s, 3) > pause_s
             or _handed_over(until_s, piece.start_s, floor)
         ):
             yield group

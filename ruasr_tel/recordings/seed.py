@@ -1,8 +1,11 @@
 """A dialogue in the response keys of the seed (ASR_FastAPI_WS_RU_sherpa-onnx). Pure.
 
 Corrected are: a word's `end` is where it ends, `conf` is the model's confidence (1.0 only where it
-gives none), times do not drift, and echo is left out only of the sentences, only when asked.
+gives none), times do not drift, and a true word of the other side is not taken for its echo.
 """
+
+from collections.abc import Iterator
+from dataclasses import replace
 
 from pydantic import JsonValue
 
@@ -27,17 +30,17 @@ def seed_response(
         dialogue: the result.
         keep_raw: whether `raw_data` is filled; without `do_dialogue` it always is.
         do_dialogue: whether `sentenced_data` is filled.
-        do_echo_clearing: leave crosstalk out of `sentenced_data`.
+        do_echo_clearing: leave out crosstalk.
     """
+    shown = without_crosstalk(dialogue) if do_echo_clearing else dialogue
     raw: JsonValue = {
         _name(side.channel): [
             _raw(segment)
-            for segment in dialogue.transcript.segments
+            for segment in _segments_of(shown)
             if segment.channel == side.channel and segment.text
         ]
         for side in dialogue.sides
     }
-    shown = without_crosstalk(dialogue) if do_echo_clearing else dialogue
     return {
         "success": True,
         "error_description": "",
@@ -60,6 +63,18 @@ def seed_failure(reason: str) -> dict[str, JsonValue]:
 
 def _name(channel: int) -> str:
     return f"channel_{channel + 1}"
+
+
+def _segments_of(dialogue: Dialogue) -> Iterator[Segment]:
+    """Yield the segments with those words only that are in the dialogue's turns."""
+    shown = {(turn.channel, word) for turn in dialogue.turns for word in turn.words}
+    untimed = {(turn.channel, turn.start_s) for turn in dialogue.turns if not turn.words}
+    for segment in dialogue.transcript.segments:
+        words = tuple(word for word in segment.words if (segment.channel, word) in shown)
+        if segment.words and words != segment.words:
+            yield replace(segment, words=words, text=" ".join(word.text for word in words))
+        elif segment.words or (segment.channel, segment.start_s) in untimed:
+            yield segment
 
 
 def _raw(segment: Segment) -> JsonValue:
