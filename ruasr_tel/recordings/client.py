@@ -182,7 +182,7 @@ class Client:
                 reason = os.strerror(exc.errno).lower() if exc.errno else "no connection"
                 return FetchError(f"{host} cannot be reached: {reason}", retryable=True)
             case aiohttp.ClientResponseError() | ValueError():
-                return FetchError(f"what answers at {host} is not a web server")
+                return FetchError(f"what answers at {host} does not speak HTTP as it should")
         return FetchError(f"{host} hung up without an answer", retryable=True)
 
 

@@ -137,9 +137,8 @@ async def _post(
     rules: AddressRules,
     now: Callable[[], float],
 ) -> Delivered:
-    client = Client(
-        rules, connect_s=config.timeout_s, stall_s=config.timeout_s, ca_file=config.ca_file
-    )
+    beyond_s = 2 * config.timeout_s  # the time for the whole attempt is over before
+    client = Client(rules, connect_s=beyond_s, stall_s=beyond_s, ca_file=config.ca_file)
     async with client:
         async with asyncio.timeout(config.timeout_s):
             response = await client.request("POST", parse_url(url), headers, body)

@@ -283,8 +283,9 @@ class _Transfer:
 
     async def _restart(self, file: DiskFile) -> None:
         """Forget what has arrived."""
+        if self._received:
+            await file.empty()
         self._received, self._head, self._total, self._validator = 0, b"", None, None
-        await file.empty()
 
     def _goes_on(self, content_range: str) -> bool:
         """Whether a part begins where the last one ended, in a file of the same size."""
@@ -343,7 +344,7 @@ class _Transfer:
 
 
 async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Yield the body as it comes.
+    """Yield the body as it comes; aiohttp keeps to itself what it held when a connection broke.
 
     Raises:
         _Broken: it ended early, or stopped.

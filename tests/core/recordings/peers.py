@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import TypeAlias
 
 from ruasr_tel.recordings.addresses import AddressRules, networks
 
@@ -31,11 +32,15 @@ class Reply:
     piece: int = 1 << 16
 
 
+Script: TypeAlias = Reply | Callable[[str], Reply]
+"""A reply, or what makes one from the head of the request."""
+
+
 @dataclass
 class Host:
     """A server that plays its replies one by one; the last one again and again."""
 
-    replies: Sequence[Reply]
+    replies: Sequence[Script]
     requests: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     port: int = 0
@@ -55,6 +60,7 @@ class Host:
             self.bodies.append(await reader.readexactly(int(length[1]) if length else 0))
             reply = self.replies[min(len(self.requests), len(self.replies) - 1)]
             self.requests.append(head)
+            reply = reply if isinstance(reply, Reply) else reply(head)
             for at in range(0, len(reply.data), reply.piece):
                 writer.write(reply.data[at : at + reply.piece])
                 await writer.drain()
@@ -76,10 +82,12 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def host(*replies: Reply, tls: ssl.SSLContext | None = None) -> AsyncIterator[Host]:
+async def host(
+    *replies: Script, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+) -> AsyncIterator[Host]:
     """Run a host on a free port of loopback."""
     peer = Host(replies)
-    server = await asyncio.start_server(peer.serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(peer.serve, address, 0, ssl=tls)
     peer.port = server.sockets[0].getsockname()[1]
     try:
         yield peer
