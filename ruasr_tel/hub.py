@@ -66,7 +66,7 @@ class _Line:
                 if number >= following:
                     following = number + 1
                     yield number, event
-            if self.ended:
+            if self.ended and not more.is_set():  # set: more came while the reader was slow
                 return
             await more.wait()
 

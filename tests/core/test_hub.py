@@ -46,6 +46,16 @@ async def test_a_follower_gets_what_was_kept_and_what_comes_to_the_end_of_the_ca
     assert await collect(hub, A, after=1) == whole[2:]
 
 
+async def test_a_slow_follower_loses_nothing_at_the_end() -> None:
+    hub = Hub()
+    hub.publish(started(A))
+    async with aclosing(hub.follow(A)) as follower:
+        assert await anext(follower) == (0, started(A))
+        hub.publish(final(A, "алло"))
+        hub.publish(ended(A))
+        assert [event async for _, event in follower] == [final(A, "алло"), ended(A)]
+
+
 async def test_a_call_that_has_not_come_is_waited_for_and_forgotten_if_it_never_does() -> None:
     hub = Hub()
     waiting = asyncio.create_task(collect(hub, A))
