@@ -9,9 +9,14 @@ from typing import TypeAlias
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from ruasr_tel.recordings.model import Channels, Order, Recording, State
+from ruasr_tel.recordings.render import to_json
 from ruasr_tel.store import Store
+from ruasr_tel.store.database import usable
+from ruasr_tel.store.tables import Result
 from tests.core.store.samples import START, at, dialogue, new_id, order
 
 ON_ONE_DATABASE = settings(
@@ -230,6 +235,17 @@ async def test_results_outlive_the_server(url: str) -> None:
         await second.close()
     assert found is not None
     assert found.result == dialogue()
+
+
+async def test_a_result_is_kept_in_the_json_that_clients_get(url: str, store: Store) -> None:
+    await store.add_recording("a", order(), START)
+    await store.set_result("a", dialogue())
+    engine = create_async_engine(usable(url))
+    try:
+        async with engine.connect() as connection:
+            assert await connection.scalar(select(Result.dialogue)) == to_json(dialogue())
+    finally:
+        await engine.dispose()
 
 
 async def test_an_order_of_nothing_is_refused(store: Store) -> None:
