@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from ruasr_tel.app_recordings import Ears, history, jobs
 from ruasr_tel.call import Calls
 from ruasr_tel.config import Config, Loaded
 from ruasr_tel.engines.base import EngineInfo
@@ -59,6 +60,12 @@ def find_model(config: Config) -> tuple[Catalog, Model]:
     """
     catalog = Catalog.load(config.models.dir or default_models_dir())
     return catalog, catalog.resolve(config.engine.model, config.engine.family)
+
+
+def _model_names(config: Config) -> list[str]:
+    """Return every name under which an order may ask for the server's model."""
+    _, model = find_model(config)
+    return list(dict.fromkeys([model.entry.name, *model.entry.aliases, config.engine.model]))
 
 
 def make_engine(config: Config, model: Model) -> EngineProcess:
@@ -151,16 +158,18 @@ async def serving(config: Config) -> AsyncIterator[Running]:
         ConfigError: the configuration cannot be used.
         ModelLoadError: the model cannot be used.
         PortTaken: a port is in use.
+        StoreError: the database cannot be opened.
     """
-    fanout = Fanout(config.sinks.sinks(), config.sinks.queue)
     metrics = Metrics()
     hub = Hub()
-
-    def publish(event: Event) -> None:
-        hub.publish(event)
-        fanout.publish(event)
-
     async with AsyncExitStack() as stack:
+        store, history_sinks = await stack.enter_async_context(history(config))
+        fanout = Fanout([*config.sinks.sinks(), *history_sinks], config.sinks.queue)
+
+        def publish(event: Event) -> None:
+            hub.publish(event)
+            fanout.publish(event)
+
         stack.push_async_callback(fanout.close)
         await fanout.start()
         parts = await stack.enter_async_context(recognition(config))
@@ -172,7 +181,11 @@ async def serving(config: Config) -> AsyncIterator[Running]:
         if config.metrics.enabled:
             stack.push_async_callback(asyncio.to_thread, metrics.close)
             _log.info("metrics served", url=_serve_metrics(metrics, config))
-        server = Server(calls, hub, metrics, ready=lambda: parts.engine.pid is not None)
+        ears = Ears(parts.scheduler, parts.batcher, parts.profiles, _model_names(config))
+        recordings = await stack.enter_async_context(jobs(config, store, ears, metrics))
+        server = Server(
+            calls, hub, metrics, store, recordings, lambda: parts.engine.pid is not None
+        )
         doors = _make_doors(config, server)
         stack.push_async_callback(_drain, doors, calls)
         for door in doors.values():

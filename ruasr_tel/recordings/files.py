@@ -52,6 +52,7 @@ class Files:
             self._lock = (self.folder / f"{name}.lock").open("wb")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            self.close()
             raise ConfigError(
                 f"another server keeps its recordings in {self.folder}; set recordings.dir apart"
             ) from error

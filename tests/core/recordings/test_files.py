@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ ID = "6f1b1f4e-0000-4000-8000-000000000001"
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
+def files(tmp_path: Path) -> Iterator[Files]:
     files = Files(tmp_path / "deep" / "recordings")
     files.open("here")
-    return files
+    yield files
+    files.close()
 
 
 def test_two_servers_of_one_name_do_not_share_a_folder(files: Files) -> None:
@@ -23,9 +25,11 @@ def test_two_servers_of_one_name_do_not_share_a_folder(files: Files) -> None:
     assert str(refused.value) == (
         f"another server keeps its recordings in {files.folder}; set recordings.dir apart"
     )
-    Files(files.folder).open("there")
+    second.open("there")
+    second.close()
     files.close()
-    Files(files.folder).open("here")
+    second.open("here")
+    second.close()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
