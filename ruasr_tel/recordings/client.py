@@ -13,15 +13,16 @@ from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Annotated, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from pydantic import AfterValidator
 from yarl import URL
 
 import ruasr_tel
-from ruasr_tel.errors import ConfigError, FetchError
+from ruasr_tel.errors import FetchError
 from ruasr_tel.recordings.addresses import AddressRules
 
 USER_AGENT = f"ruasr-tel/{ruasr_tel.__version__}"
@@ -29,6 +30,27 @@ MAX_URL = 8000
 """Characters; RFC 9110, 4.1 asks for at least 8000 octets to be supported."""
 
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
+
+
+@cache
+def _trust(ca_file: Path) -> ssl.SSLContext:
+    """Return the system's trust and one file more; reading it takes tens of milliseconds."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(ca_file)
+    return context
+
+
+def _usable(ca_file: Path) -> Path:
+    """Return a file of certificates, which reading has shown to be one."""
+    try:
+        _trust(ca_file)
+    except OSError as exc:  # ssl.SSLError is one
+        raise ValueError(f"{ca_file} holds no certificates in PEM form") from exc
+    return ca_file
+
+
+CaFile: TypeAlias = Annotated[Path, AfterValidator(_usable)]
+"""Certificates of authorities, PEM, in a configuration: read at the start, not at first use."""
 
 
 def parse_url(text: str) -> URL:
@@ -53,7 +75,9 @@ def parse_url(text: str) -> URL:
             "the URL holds a user name or a password, which would end up in logs; take it out, "
             "an administrator can set it for the host (credentials)"
         )
-    return url if _CONTROL.search(text) or not text.isascii() else _as_written(text, url)
+    if _CONTROL.search(text) or not text.isascii():
+        return url.with_fragment(None)
+    return _as_written(text, url)
 
 
 def _as_written(text: str, url: URL) -> URL:
@@ -108,9 +132,6 @@ class Client:
         connect_s: longest wait for a connection, TLS included.
         stall_s: longest wait between two pieces of an answer.
         ca_file: certificates of authorities trusted besides the system's, PEM.
-
-    Raises:
-        ConfigError: `ca_file` cannot be used.
     """
 
     def __init__(
@@ -184,18 +205,3 @@ class Client:
             case aiohttp.ClientResponseError() | ValueError():
                 return FetchError(f"what answers at {host} does not speak HTTP as it should")
         return FetchError(f"{host} hung up without an answer", retryable=True)
-
-
-@cache
-def _trust(ca_file: Path) -> ssl.SSLContext:
-    """Return the system's trust and one file more; reading it takes tens of milliseconds.
-
-    Raises:
-        ConfigError: the file is not there or holds no certificate.
-    """
-    context = ssl.create_default_context()
-    try:
-        context.load_verify_locations(ca_file)
-    except OSError as exc:  # ssl.SSLError is one
-        raise ConfigError(f"ca_file: {ca_file} holds no certificates in PEM form") from exc
-    return context

@@ -16,7 +16,7 @@ from yarl import URL
 from ruasr_tel.errors import FetchError
 from ruasr_tel.recordings.addresses import AddressRules, networks
 from ruasr_tel.recordings.answers import cleaned, file_name, status_error, validator
-from ruasr_tel.recordings.client import Client, parse_url
+from ruasr_tel.recordings.client import CaFile, Client, parse_url
 from ruasr_tel.recordings.disk import DiskFile, whole_or_none
 from ruasr_tel.recordings.sniff import SNIFF_BYTES, sniff
 from ruasr_tel.section import Section
@@ -74,7 +74,7 @@ class FetchConfig(Section):
     ports: list[int] = Field(default_factory=list)
     """The only ports to connect to; empty permits all."""
     max_bytes: int = Field(2_000_000_000, ge=1)
-    """Largest file. 2 GB is three hours of stereo at 48 kHz in 16 bits."""
+    """Largest file. 2 GB is 17 hours of stereo at 8 kHz in 16 bits."""
     total_timeout_s: float = Field(3600.0, gt=0)
     """Longest time for one file, redirects and resumed transfers included."""
     stall_timeout_s: float = Field(30.0, gt=0)
@@ -87,7 +87,7 @@ class FetchConfig(Section):
     """How often a broken transfer is taken up again."""
     resume_delay_s: float = Field(1.0, ge=0)
     """Wait before that."""
-    ca_file: Path | None = None
+    ca_file: CaFile | None = None
     """Certificates of authorities trusted besides the system's, PEM."""
     credentials: dict[str, HostAccess] = Field(default_factory=dict)
     """Passwords and headers by host, `records.example.ru` or `records.example.ru:8443`."""

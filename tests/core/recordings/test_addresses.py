@@ -3,7 +3,7 @@ import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ruasr_tel.errors import FetchError
@@ -66,12 +66,14 @@ async def refused(rules: AddressRules, host: str, port: int = 80) -> str:
     return str(caught.value)
 
 
+@settings(deadline=None)
 @given(addresses_in(V4))
 def test_no_way_to_write_a_refused_ipv4_address_gets_through(address: int) -> None:
     for host in written(address):
         assert asyncio.run(refused(RULES, host))
 
 
+@settings(deadline=None)
 @given(addresses_in(V4))
 def test_a_name_that_leads_to_a_refused_ipv4_address_gets_nowhere(address: int) -> None:
     for found in written(address)[:7]:
@@ -79,6 +81,7 @@ def test_a_name_that_leads_to_a_refused_ipv4_address_gets_nowhere(address: int) 
         assert "where this server may not connect" in asyncio.run(refused(rules, "pbx.example"))
 
 
+@settings(deadline=None)
 @given(addresses_in(V6))
 def test_no_way_to_write_a_refused_ipv6_address_gets_through(address: int) -> None:
     v6 = IPv6Address(address)
@@ -125,6 +128,7 @@ async def test_the_sentence_for_a_host_inside() -> None:
     )
 
 
+@settings(deadline=None)
 @given(addresses_in(["10.0.0.0/8", "fd00::/8"]))
 def test_what_is_permitted_by_config_is_permitted_in_its_ipv6_forms_too(address: int) -> None:
     rules = AddressRules(networks(["10.0.0.0/8", "fd00::/8"]))

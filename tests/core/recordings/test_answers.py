@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ruasr_tel.errors import FetchError
@@ -56,6 +56,7 @@ def test_a_long_name_keeps_its_suffix() -> None:
     assert cleaned("я" * 300 + ".sln16") == "я" * 94 + ".sln16"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_cleaned_name_is_one_name(text: str) -> None:
     name = cleaned(text)
@@ -64,6 +65,7 @@ def test_a_cleaned_name_is_one_name(text: str) -> None:
     assert name not in (".", "..")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_disposition_is_too_odd(text: str) -> None:
     assert "/" not in file_name({"Content-Disposition": text})

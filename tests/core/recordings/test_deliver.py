@@ -1,8 +1,12 @@
 import pickle
+import re
+import time
 from itertools import count
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ruasr_tel.errors import DeliveryError
@@ -69,6 +73,7 @@ def test_nothing_else_is_believed(secret: str, header: str, body: bytes, now_s: 
     assert not verify(secret, header, body, now_s=now_s)
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(0, 10**12), st.binary(), st.floats(-300, 300))
 def test_what_is_signed_is_believed_within_the_tolerance(
     secret: str, timestamp: int, body: bytes, late_s: float
@@ -76,6 +81,7 @@ def test_what_is_signed_is_believed_within_the_tolerance(
     assert verify(secret, sign(secret, timestamp, body), body, now_s=timestamp + late_s)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_header_is_too_odd(header: str) -> None:
     assert verify("s", header, b"", now_s=0) is False
@@ -209,6 +215,7 @@ def waits(config: WebhookConfig, chances: list[float]) -> list[float]:
     raise AssertionError
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
 def test_the_waits_add_up_to_a_day(chances: list[float]) -> None:
     found = waits(WebhookConfig(), chances)
@@ -243,3 +250,18 @@ def test_the_error_survives_a_queue() -> None:
     error = DeliveryError("no", retryable=True, retry_after_s=3.0)
     copy = pickle.loads(pickle.dumps(error))
     assert (str(copy), copy.retryable, copy.retry_after_s) == ("no", True, 3.0)
+
+
+def test_the_example_of_the_documentation_believes_the_same() -> None:
+    page = Path("docs/webhooks.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"(?s)```python\n(.*?)```", page)
+    example: dict[str, Any] = {}
+    exec(code, example)
+    now = int(time.time())
+    header = sign("тайна", now, BODY)
+    assert example["genuine"]("тайна", header, BODY) is True
+    assert example["genuine"]("тайна", f"{header},v2=x", BODY) is True
+    assert example["genuine"]("тайна", header, BODY + b" ") is False
+    assert example["genuine"]("тайна", sign("тайна", now - 400, BODY), BODY) is False
+    assert example["genuine"]("тайна", "nonsense", BODY) is False
+    assert GENUINE in page

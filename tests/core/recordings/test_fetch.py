@@ -3,13 +3,14 @@ import base64
 import pickle
 import re
 import ssl
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from ruasr_tel.errors import ConfigError, FetchError
+from ruasr_tel.errors import FetchError
 from ruasr_tel.recordings.addresses import AddressRules, networks
 from ruasr_tel.recordings.fetch import FetchConfig, Fetched, HostAccess, fetch
 from tests.core.recordings.peers import End, Host, Reply, answer, host, loopback_rules, names
@@ -98,6 +99,18 @@ async def test_a_long_recording_is_written_and_told_in_parts(tmp_path: Path) -> 
     assert told == sorted(told)
     assert len(told) >= 4
     assert told[-1] == 1.0
+
+
+async def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
+    long = answer(WAV + bytes(40_000_000))
+    async with host(Reply(long)) as peer:
+        tracemalloc.start()
+        try:
+            await fetched(tmp_path / "file", peer)
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak_bytes < 10_000_000
 
 
 @pytest.mark.parametrize("chunked", [True, False])
@@ -611,9 +624,10 @@ async def test_https_where_there_is_none(tmp_path: Path) -> None:
     assert str(error) == "records.example does not speak https as it should"
 
 
-async def test_an_authority_that_is_no_certificate(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"ca_file: pyproject\.toml holds no certificates"):
-        await fetch("https://a.example/", tmp_path / "file", config(ca_file="pyproject.toml"))
+@pytest.mark.parametrize("path", ["pyproject.toml", "nowhere.pem"])
+def test_an_authority_that_is_no_certificate(path: str) -> None:
+    with pytest.raises(ValidationError, match=f"{path} holds no certificates in PEM form"):
+        FetchConfig.model_validate({"ca_file": path})
 
 
 def test_the_error_survives_a_queue() -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ruasr_tel.audio.codec import Encoding, encode
@@ -82,11 +82,13 @@ def test_a_real_recording() -> None:
     assert sniff(WAV.read_bytes()[:SNIFF_BYTES]) == Content("audio/wav")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64))
 def test_any_bytes_are_something(head: bytes) -> None:
     assert sniff(head).mime.count("/") == 1
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=SNIFF_BYTES // 4))
 def test_printable_text_is_never_taken_for_sound(text: str) -> None:
     printable = "".join(letter for letter in text if letter.isprintable()).lstrip("#.IFRcfO0")
