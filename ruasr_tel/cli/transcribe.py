@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +28,9 @@ from ruasr_tel.errors import AudioFormatError
 from ruasr_tel.events import Event, Final
 from ruasr_tel.log import set_up_logging
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.recordings.dialogue import make_dialogue
+from ruasr_tel.recordings.model import Segment, Transcript
+from ruasr_tel.recordings.render import Form, render, to_json
 from ruasr_tel.types import CallId
 
 AHEAD_S = 60.0
@@ -37,17 +39,9 @@ LOWEST_HZ, HIGHEST_HZ = 8000, 48_000
 """Rates at which a leg takes audio as it is; other recordings are resampled while decoding."""
 
 
-class Format(StrEnum):
-    """What comes out."""
-
-    TEXT = "text"
-    JSON = "json"
-    SRT = "srt"
-
-
 def transcribe(
     files: Annotated[list[Path], typer.Argument(help="Recordings in any format.", metavar="FILE…")],
-    style: Annotated[Format, typer.Option("--format", "-f", help="What to print.")] = Format.TEXT,
+    style: Annotated[Form, typer.Option("--format", "-f", help="What to print.")] = Form.TEXT,
     profile: Annotated[str | None, typer.Option(help="How to listen.")] = None,
     model: Annotated[str | None, typer.Option(help="Name or folder of the model.")] = None,
     config: ConfigOption = None,
@@ -67,9 +61,7 @@ def transcribe(
         raise typer.Exit(FAILED)
 
 
-async def _transcribe(
-    files: list[Path], style: Format, profile: str | None, config: Config
-) -> bool:
+async def _transcribe(files: list[Path], style: Form, profile: str | None, config: Config) -> bool:
     failed = False
     async with recognition(config) as parts:
         calls = _calls(parts, config)
@@ -143,41 +135,41 @@ async def _play(recording: Recording, call: Call, heard: Callable[[float], None]
         heard(legs[0].clock_s)
 
 
-def _shown(file: Path, finals: list[Final], style: Format) -> str:
-    """Return one file's text in the wanted form, with its last line end."""
-    spoken = [final for final in finals if final.text]
-    if style is Format.JSON:
-        segments = [
-            {
-                "channel": _channel(final),
-                "start": round(final.start_s, 3),
-                "end": round(final.end_s, 3),
-                "text": final.text,
-                "confidence": final.confidence,
-                "words": [asdict(word) for word in final.words],
-                "error": final.error,
-            }
-            for final in finals
-        ]
-        return json.dumps({"file": str(file), "segments": segments}, ensure_ascii=False) + "\n"
-    if style is Format.SRT:
-        return "".join(_cue(number, final) for number, final in enumerate(spoken, 1))
-    several = len({final.leg_id for final in finals}) > 1
-    return "".join(
-        (f"{_channel(final)}: " if several else "") + final.text + "\n" for final in spoken
+def _shown(file: Path, finals: list[Final], style: Form) -> str:
+    """Return one file's dialogue in the wanted form; as JSON, it is one line a file."""
+    segments = tuple(_segment(final) for final in finals)
+    channels = max((segment.channel + 1 for segment in segments), default=1)
+    duration_s = max((segment.end_s for segment in segments), default=0.0)
+    dialogue = make_dialogue(Transcript(duration_s, channels, segments))
+    if style is not Form.JSON:
+        return render(dialogue, style)
+    line = {
+        "file": str(file),
+        "segments": [_listed(segment) for segment in dialogue.transcript.segments],
+        "turns": to_json(dialogue)["turns"],
+    }
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _segment(final: Final) -> Segment:
+    return Segment(
+        int(final.leg_id.rpartition("/")[2]),
+        final.start_s,
+        final.end_s,
+        final.text,
+        final.words,
+        final.confidence,
+        error=final.error,
     )
 
 
-def _channel(final: Final) -> int:
-    return int(final.leg_id.rpartition("/")[2])
-
-
-def _cue(number: int, final: Final) -> str:
-    start_s = final.words[0].start_s if final.words else final.start_s
-    end_s = final.words[-1].end_s if final.words else final.end_s
-    return f"{number}\n{_srt_time(start_s)} --> {_srt_time(end_s)}\n{final.text}\n\n"
-
-
-def _srt_time(seconds: float) -> str:
-    ms = round(seconds * 1000)
-    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"
+def _listed(segment: Segment) -> dict[str, object]:
+    return {
+        "channel": segment.channel,
+        "start": segment.start_s,
+        "end": segment.end_s,
+        "text": segment.text,
+        "confidence": segment.confidence,
+        "words": [asdict(word) for word in segment.words],
+        "error": segment.error,
+    }

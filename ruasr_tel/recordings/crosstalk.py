@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import permutations
 from typing import TypeAlias
 
@@ -157,10 +158,15 @@ class _Side:
         return _Match(likeness, word.start_s - start_s, shared, first, last)
 
 
+@lru_cache(maxsize=1 << 16)
 def _likeness(one: str, other: str) -> float:
+    """Return the share of letters two texts have in common, 0 where it cannot reach SIMILAR."""
     one, other = one.lower(), other.lower()
     if one == other:
         return 1.0
+    longest_common = min(len(one), len(other))
+    if 2 * longest_common < SIMILAR * (len(one) + len(other)):
+        return 0.0
     return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 

@@ -52,4 +52,7 @@ class Spans:
 
     def common_s(self, others: "Spans") -> float:
         """Return how many seconds lie in both."""
-        return sum(self.within(start_s, end_s) for start_s, end_s in others.spans)
+        if not self._spans:
+            return 0.0
+        near = others.touching(self._spans[0][0], self._spans[-1][1])
+        return sum(self.within(start_s, end_s) for start_s, end_s in near)
