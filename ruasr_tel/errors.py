@@ -10,6 +10,7 @@
     │   ├── DecodeError        this segment gets an empty final with the reason
     │   └── EngineDied         the engine process ended under a segment; the scheduler tries again
     ├── FetchError             a recording cannot be had: its job fails, or tries again
+    │   └── AddressRefused     nor will it ever be: this server does not go there
     ├── DeliveryError          a webhook was not taken: it is sent again later, or never
     ├── StoreError             the database does not work: the operator is told, exit code 1
     ├── BadCursor              a client's cursor that no page gave (also a ValueError)
@@ -65,6 +66,10 @@ class FetchError(RuasrError):
     def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class AddressRefused(FetchError):
+    """A URL that is none or leads where this server may not connect; the same later."""
 
 
 class DeliveryError(RuasrError):

@@ -19,7 +19,7 @@ from ipaddress import (
 )
 from typing import TypeAlias
 
-from ruasr_tel.errors import FetchError
+from ruasr_tel.errors import AddressRefused, FetchError
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -126,15 +126,16 @@ class AddressRules:
             port: where the connection will go.
 
         Raises:
-            FetchError: no such host, or a connection there is not permitted.
+            AddressRefused: a connection there is not permitted.
+            FetchError: there is no such host, or nobody can tell.
         """
         if self.ports and port not in self.ports:
-            raise FetchError(f"port {port} of {host} is not among the ports permitted here")
+            raise AddressRefused(f"port {port} of {host} is not among the ports permitted here")
         literal = _literal(host)
         found = [literal] if literal else await self._look_up(host, port)
         for address in found:
             if kind := self.refusal(address):
-                raise FetchError(
+                raise AddressRefused(
                     f"{host} leads to {kind}, where this server may not connect; "
                     "an administrator can permit it (allow_cidrs)"
                 )
@@ -172,7 +173,7 @@ def _literal(host: str) -> str | None:
     """Return an address written as one, or None for a name.
 
     Raises:
-        FetchError: neither; also for the forms `127.1`, `0x7f000001` and `0177.0.0.1`, which
+        AddressRefused: neither; also for the forms `127.1`, `0x7f000001` and `0177.0.0.1`, which
             some libraries take for an address and others do not. The last label of a name is
             never a number (URL Standard, 3.5: "ends in a number checker").
     """
@@ -184,7 +185,7 @@ def _literal(host: str) -> str | None:
     last = host.removesuffix(".").rpartition(".")[2]
     if _NAME.fullmatch(host) and len(host) <= 253 and not _NUMBER.fullmatch(last):
         return None
-    raise FetchError(f"{host[:80]!r} is not the name of a host")
+    raise AddressRefused(f"{host[:80]!r} is not the name of a host")
 
 
 def _carried(address: Address) -> Address:

@@ -22,7 +22,7 @@ from pydantic import AfterValidator
 from yarl import URL
 
 import ruasr_tel
-from ruasr_tel.errors import FetchError
+from ruasr_tel.errors import AddressRefused, FetchError
 from ruasr_tel.recordings.addresses import AddressRules
 
 USER_AGENT = f"ruasr-tel/{ruasr_tel.__version__}"
@@ -57,21 +57,21 @@ def parse_url(text: str) -> URL:
     """Return a URL that may be asked for, its path and query kept as written.
 
     Raises:
-        FetchError: it is none, not http or https, or holds a password.
+        AddressRefused: it is none, not http or https, or holds a password.
     """
     text = text.strip()
     if len(text) > MAX_URL:
-        raise FetchError(f"the URL is {len(text)} characters long, at most {MAX_URL} are taken")
+        raise AddressRefused(f"the URL is {len(text)} characters long, at most {MAX_URL} are taken")
     try:
         url = URL(text)
     except ValueError as exc:
-        raise FetchError("this is not a URL that can be read") from exc
+        raise AddressRefused("this is not a URL that can be read") from exc
     if url.scheme not in ("http", "https"):
-        raise FetchError("the URL must begin with http:// or https://")
+        raise AddressRefused("the URL must begin with http:// or https://")
     if not url.raw_host:
-        raise FetchError("the URL names no host")
+        raise AddressRefused("the URL names no host")
     if url.user or url.password or "@" in urlsplit(text).netloc:
-        raise FetchError(
+        raise AddressRefused(
             "the URL holds a user name or a password, which would end up in logs; take it out, "
             "an administrator can set it for the host (credentials)"
         )

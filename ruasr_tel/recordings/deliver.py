@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import aiohttp
 from pydantic import Field
 
-from ruasr_tel.errors import DeliveryError, FetchError
+from ruasr_tel.errors import AddressRefused, DeliveryError, FetchError
 from ruasr_tel.recordings.addresses import AddressRules
 from ruasr_tel.recordings.answers import retry_after_s
 from ruasr_tel.recordings.client import CaFile, Client, parse_url
@@ -121,8 +121,9 @@ async def deliver_once(
         headers[SIGNATURE_HEADER] = sign(secret, int(now()), body)
     try:
         return await _post(url, body, headers, config, rules, now)
-    except FetchError as exc:
-        raise DeliveryError(str(exc), retryable=exc.retryable) from exc
+    except FetchError as exc:  # a name that is gone, an old certificate: repaired within a day
+        retryable = not isinstance(exc, AddressRefused)
+        raise DeliveryError(str(exc), retryable=retryable) from exc
     except TimeoutError as exc:
         sentence = f"the receiver did not answer within {config.timeout_s:g} s"
         raise DeliveryError(sentence, retryable=True) from exc

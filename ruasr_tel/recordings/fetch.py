@@ -233,7 +233,9 @@ class _Transfer:
             try:
                 response = await self._client.request("GET", url, {**access, **conditions})
             except FetchError as exc:
-                raise self._sent_on(exc) if hop else exc from exc
+                if hop:
+                    raise self._sent_on(exc) from exc
+                raise
             if response.status not in _REDIRECTS or "Location" not in response.headers:
                 return self._accepted(response)
             response.close()

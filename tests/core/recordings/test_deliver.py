@@ -192,7 +192,6 @@ async def test_a_status_counts_though_the_rest_never_comes() -> None:
         ("http://169.254.169.254/", "169.254.169.254 leads to a link-local network, where "),
         ("https://a:b@records.example/", "the URL holds a user name or a password, which "),
         ("smtp://records.example/", "the URL must begin with http:// or https://"),
-        ("http://gone.example/", "the host gone.example does not exist"),
     ],
 )
 async def test_the_rules_of_fetching_are_the_rules_of_delivering(url: str, sentence: str) -> None:
@@ -201,6 +200,13 @@ async def test_the_rules_of_fetching_are_the_rules_of_delivering(url: str, sente
         await deliver_once(url, BODY, None, "d-1", QUICK, rules)
     assert str(caught.value).startswith(sentence)
     assert caught.value.retryable is False
+
+
+async def test_a_host_may_exist_again_tomorrow() -> None:
+    with pytest.raises(DeliveryError) as caught:
+        await deliver("http://gone.example/")
+    assert str(caught.value) == "the host gone.example does not exist"
+    assert caught.value.retryable is True
 
 
 def waits(config: WebhookConfig, chances: list[float]) -> list[float]:
