@@ -136,16 +136,18 @@ def _parts(turn: Turn, letters: int) -> Iterator[list[Word]]:
         if following.start_s - word.end_s >= CUE_PAUSE_S:
             yield from _fitting(words[first:i], letters)
             first = i
-    yield from _fitting(words[first:], letters)
+    if words:
+        yield from _fitting(words[first:], letters)
 
 
 def _fitting(words: list[Word], letters: int) -> Iterator[list[Word]]:
     """Yield the words in cues that fit, cut at the longest pause near the middle."""
     text = " ".join(word.text for word in words)
-    short = words[-1].end_s - words[0].start_s <= LONGEST_CUE_S if words else True
-    if len(words) < 2 or (short and len(_lines(text, letters)) <= LINES):
-        if words:
-            yield words
+    fits = (
+        words[-1].end_s - words[0].start_s <= LONGEST_CUE_S and len(_lines(text, letters)) <= LINES
+    )
+    if fits or len(words) == 1:
+        yield words
         return
     cut = _cut(words, len(text))
     yield from _fitting(words[:cut], letters)

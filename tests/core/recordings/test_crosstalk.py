@@ -177,6 +177,14 @@ def test_three_channels_find_the_original() -> None:
     assert marked(*parts) == on(1, QUESTION) + on(2, QUESTION)
 
 
+def test_a_copy_of_a_copy_has_the_louder_one_for_its_original() -> None:
+    """The faintest one is judged first, by the middle one; so the middle one stays."""
+    loud = said(0, 1.0, QUESTION)
+    middle = said(1, 1.3, QUESTION, level_db=-40.0, other_db=VOICE_DB)
+    faint = said(2, 1.6, QUESTION, level_db=-60.0, other_db=-40.0)
+    assert marked(loud, middle, faint) == on(2, QUESTION)
+
+
 def test_it_can_be_switched_off() -> None:
     parts = [said(0, 1.0, QUESTION), leaked(1, 1.1, QUESTION)]
     assert find_crosstalk(parts, CrosstalkConfig(enabled=False)) == [(False,) * 5] * 2

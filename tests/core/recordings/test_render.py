@@ -1,6 +1,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 from ruasr_tel.events import Word
 from ruasr_tel.recordings.dialogue import make_dialogue
-from ruasr_tel.recordings.model import Dialogue, Segment, Transcript
+from ruasr_tel.recordings.model import Dialogue, Segment, Transcript, Turn
 from ruasr_tel.recordings.render import (
     Form,
     from_json,
@@ -123,7 +124,8 @@ def test_a_long_turn_is_cut_into_cues_at_its_pauses() -> None:
 
 def test_no_word_is_shown_long_before_it_is_said() -> None:
     words = (Word("раз", 1.0, 1.4, None), Word("два", 2.9, 3.2, None))
-    shown = blocks(render(one_side(Segment(0, 1.0, 3.2, "раз два", words)), Form.SRT))
+    calm = replace(one_side(), turns=(Turn(0, 1.0, 3.2, "раз два", words),))
+    shown = blocks(render(calm, Form.SRT))
     assert [cue[1:] for cue in shown] == [
         ["00:00:01,000 --> 00:00:01,833", "раз"],
         ["00:00:02,900 --> 00:00:03,733", "два"],
@@ -158,6 +160,12 @@ def test_a_word_without_length_is_shown_for_a_moment() -> None:
     segment = Segment(0, 1.0, 1.0, "а", (Word("а", 1.0, 1.0, None),))
     shown = blocks(render(one_side(segment, duration_s=1.0), Form.SRT))
     assert shown[0][1] == "00:00:01,000 --> 00:00:01,001"
+
+
+def test_a_turn_without_text_has_no_cue() -> None:
+    """Ours have text; a dialogue read from JSON may be anybody's."""
+    silent = replace(two_sides(), turns=(Turn(0, 1.0, 2.0, ""),))
+    assert render(silent, Form.SRT) == ""
 
 
 def test_a_word_longer_than_a_line_stays_whole() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from ruasr_tel.recordings.dialogue import make_dialogue
 from ruasr_tel.recordings.model import Dialogue
 from ruasr_tel.recordings.seed import seed_failure, seed_response
@@ -89,6 +91,15 @@ def test_an_echo_and_a_reply_in_one_segment_are_parted() -> None:
     assert isinstance(raw := response["raw_data"], dict)
     assert isinstance(second := raw["channel_2"], list)
     assert [item["data"]["text"] for item in second] == ["сорок два"]  # type: ignore[index,call-overload]
+
+
+def test_an_echo_without_word_times_is_left_out_whole() -> None:
+    question = untimed(0, 1.0, 2.0, "назовите номер договора")
+    echo = replace(question, channel=1, start_s=1.1, end_s=2.1, level_db=-50.0, other_db=-25.0)
+    response = seed_response(make_dialogue(transcript(question, echo)))
+    assert isinstance(raw := response["raw_data"], dict)
+    assert isinstance(first := raw["channel_1"], list)
+    assert (len(first), raw["channel_2"]) == (1, [])
 
 
 def test_parts_are_left_out_as_asked() -> None:
