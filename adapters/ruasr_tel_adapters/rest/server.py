@@ -19,6 +19,8 @@ BACKLOG = 1024
 """Connects that the kernel holds for us while the loop is busy."""
 LAST_ANSWERS_S = 5.0
 """How long answers may take after the stop of every stream and wait."""
+LINGER_S = 1.0
+"""How long the rest of a refused body is read, so that its sender can read why (RFC 9112 9.6)."""
 
 
 def make_app(config: RestConfig, server: Server) -> web.Application:
@@ -65,7 +67,11 @@ class RestDoor:
             ConfigError: the address cannot be listened on for another reason.
         """
         self._runner = web.AppRunner(
-            self._app, access_log=None, shutdown_timeout=LAST_ANSWERS_S, handle_signals=False
+            self._app,
+            access_log=None,
+            shutdown_timeout=LAST_ANSWERS_S,
+            lingering_time=LINGER_S,
+            handle_signals=False,
         )
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._config.host, self._config.port, backlog=BACKLOG)
