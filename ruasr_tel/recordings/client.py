@@ -13,12 +13,11 @@ from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Self, TypeAlias
+from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from pydantic import AfterValidator
 from yarl import URL
 
 import ruasr_tel
@@ -40,17 +39,18 @@ def _trust(ca_file: Path) -> ssl.SSLContext:
     return context
 
 
-def _usable(ca_file: Path) -> Path:
-    """Return a file of certificates, which reading has shown to be one."""
+def usable(ca_file: Path | None) -> Path | None:
+    """Return a configuration's file of certificates: read at the start, not at first use.
+
+    Raises:
+        ValueError: it is not there or holds none.
+    """
     try:
-        _trust(ca_file)
+        if ca_file:
+            _trust(ca_file)
     except OSError as exc:  # ssl.SSLError is one
         raise ValueError(f"{ca_file} holds no certificates in PEM form") from exc
     return ca_file
-
-
-CaFile: TypeAlias = Annotated[Path, AfterValidator(_usable)]
-"""Certificates of authorities, PEM, in a configuration: read at the start, not at first use."""
 
 
 def parse_url(text: str) -> URL:

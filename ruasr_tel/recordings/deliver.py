@@ -12,14 +12,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ruasr_tel.errors import AddressRefused, DeliveryError, FetchError
 from ruasr_tel.recordings.addresses import AddressRules
 from ruasr_tel.recordings.answers import retry_after_s
-from ruasr_tel.recordings.client import CaFile, Client, parse_url
+from ruasr_tel.recordings.client import Client, parse_url, usable
 from ruasr_tel.section import Section
 
 SIGNATURE_HEADER = "Ruasr-Signature"
@@ -46,8 +47,10 @@ class WebhookConfig(Section):
     """Longest wait between two attempts, but for a receiver that asks for more."""
     give_up_after_h: float = Field(24.0, ge=0)
     """Time between the first attempt and the last one."""
-    ca_file: CaFile | None = None
+    ca_file: Path | None = None
     """Certificates of authorities trusted besides the system's, PEM."""
+
+    _usable = field_validator("ca_file")(usable)
 
 
 @dataclass(frozen=True, slots=True)

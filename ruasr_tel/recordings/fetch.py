@@ -16,7 +16,7 @@ from yarl import URL
 from ruasr_tel.errors import FetchError
 from ruasr_tel.recordings.addresses import AddressRules, networks
 from ruasr_tel.recordings.answers import cleaned, file_name, status_error, validator
-from ruasr_tel.recordings.client import CaFile, Client, parse_url
+from ruasr_tel.recordings.client import Client, parse_url, usable
 from ruasr_tel.recordings.disk import DiskFile, whole_or_none
 from ruasr_tel.recordings.sniff import SNIFF_BYTES, sniff
 from ruasr_tel.section import Section
@@ -87,7 +87,7 @@ class FetchConfig(Section):
     """How often a broken transfer is taken up again."""
     resume_delay_s: float = Field(1.0, ge=0)
     """Wait before that."""
-    ca_file: CaFile | None = None
+    ca_file: Path | None = None
     """Certificates of authorities trusted besides the system's, PEM."""
     credentials: dict[str, HostAccess] = Field(default_factory=dict)
     """Passwords and headers by host, `records.example.ru` or `records.example.ru:8443`."""
@@ -97,6 +97,8 @@ class FetchConfig(Section):
     def _are_networks(cls, given: list[str]) -> list[str]:
         networks(given)
         return given
+
+    _usable = field_validator("ca_file")(usable)
 
     def address_rules(self) -> AddressRules:
         """Return where connections may go, for fetching and for webhooks."""

@@ -9,6 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from ruasr_tel.errors import FetchError
 from ruasr_tel.recordings.addresses import AddressRules, networks
+from ruasr_tel.recordings.deliver import WebhookConfig
 from ruasr_tel.recordings.fetch import FetchConfig, HostAccess, fetch
 from tests.core.recordings.fetching import (
     TLS,
@@ -196,6 +197,8 @@ async def test_https_where_there_is_none(tmp_path: Path) -> None:
 def test_an_authority_that_is_no_certificate(path: str) -> None:
     with pytest.raises(ValidationError, match=f"{path} holds no certificates in PEM form"):
         FetchConfig.model_validate({"ca_file": path})
+    with pytest.raises(ValidationError, match=f"{path} holds no certificates in PEM form"):
+        WebhookConfig.model_validate({"ca_file": path})
 
 
 def test_the_error_survives_a_queue() -> None:
