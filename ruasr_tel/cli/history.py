@@ -12,6 +12,7 @@ from rich.table import Table
 from ruasr_tel.cli.common import ConfigOption, SetOption, one_sentence, out, read_config
 from ruasr_tel.config import Config
 from ruasr_tel.errors import ConfigError
+from ruasr_tel.recordings.files import Files
 from ruasr_tel.store import CallRow, Store
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ def purge(
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Delete what ended longer ago than it is kept (store.keep_days), now.
+    """Delete what ended longer ago than it is kept (store.keep_days), now, audio included.
 
     The server does the same every hour (store.purge_every_h).
     """
@@ -68,6 +69,7 @@ def purge(
         if days is not None:
             keep = keep.model_copy(update={"keep_days": days, "keep_days_by_profile": {}})
         gone = _with_store(loaded, lambda store: store.purge(store.now(), keep))
+        Files(loaded.recordings.folder()).forget(gone.recordings)
     out.print(
         f"purged: {gone.calls} calls, {len(gone.recordings)} recordings, "
         f"{gone.deliveries} deliveries"

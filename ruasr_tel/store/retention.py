@@ -77,12 +77,12 @@ async def keep_purging(
     Args:
         store: what to purge.
         config: how long to keep what, and how often to look.
-        forget: told the ids of recordings that are gone, to delete their files.
+        forget: told the ids of recordings that are gone, in a thread, to delete their files.
     """
     while True:
         try:
             gone = await store.purge(store.now(), config)
-            forget(gone.recordings)
+            await asyncio.to_thread(forget, gone.recordings)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             _log.error("history was not purged", error=cause(error))
         else:

@@ -7,8 +7,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ruasr_tel.cli import app
+from ruasr_tel.recordings.model import State
 from ruasr_tel.store import Store
-from tests.core.store.samples import conversation, started
+from tests.core.store.samples import START, conversation, new_id, order, started
+
+OLD, WORKED_ON = new_id(), new_id()
 
 
 @pytest.fixture
@@ -39,10 +42,10 @@ def test_calls_are_listed_newest_first(url: str) -> None:
     result = history(url, "list")
     assert result.exit_code == 0
     assert listed(result) == [
-        *([["2026-03-01 12:03:20", "c", "vosk_ws", "10.0.0.5:5060", "default", "", "", ""]]),
-        *([["2026-03-01 12:01:40", "b", "vosk_ws", "10.0.0.5:5060", "law", "", "", ""]]),
+        *([["2020-03-01 12:03:20", "c", "vosk_ws", "10.0.0.5:5060", "default", "", "", ""]]),
+        *([["2020-03-01 12:01:40", "b", "vosk_ws", "10.0.0.5:5060", "law", "", "", ""]]),
         [
-            *("2026-03-01 12:00:00", "[a]", "vosk_ws", "10.0.0.5:5060", "default"),
+            *("2020-03-01 12:00:00", "[a]", "vosk_ws", "10.0.0.5:5060", "default"),
             *("59.5", "3", "hangup"),
         ],
     ]
@@ -50,7 +53,7 @@ def test_calls_are_listed_newest_first(url: str) -> None:
 
 def test_calls_are_found_by_text_and_time(url: str) -> None:
     assert [row[1] for row in listed(history(url, "list", "--text", "ЕЛКА"))] == ["[a]"]
-    since = history(url, "list", "--since", "2026-03-01 12:03:00")
+    since = history(url, "list", "--since", "2020-03-01 12:03:00")
     assert [row[1] for row in listed(since)] == ["c"]
 
 
@@ -73,6 +76,23 @@ def test_purge_keeps_what_is_configured(url: str) -> None:
     assert [row[1] for row in listed(history(url, "list"))] == ["b"]
     result = history(url, "purge", "--days", "1", *law)
     assert result.output == "purged: 1 calls, 0 recordings, 0 deliveries\n"
+
+
+def test_purge_deletes_the_audio_of_recordings(url: str, tmp_path: Path) -> None:
+    async def fill() -> None:
+        store = Store(url)
+        store.now = lambda: START
+        for id in (OLD, WORKED_ON):
+            await store.add_recording(id, order(), START)
+            (tmp_path / "recordings" / id).mkdir(parents=True)
+            (tmp_path / "recordings" / id / "audio.wav").touch()
+        await store.set_state(OLD, State.DONE)
+        await store.close()
+
+    asyncio.run(fill())
+    result = history(url, "purge", "--set", f"recordings.dir={tmp_path}/recordings")
+    assert result.output == "purged: 3 calls, 1 recordings, 0 deliveries\n"
+    assert [each.name for each in (tmp_path / "recordings").iterdir()] == [WORKED_ON]
 
 
 @pytest.mark.parametrize(

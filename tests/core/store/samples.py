@@ -20,7 +20,7 @@ from ruasr_tel.events import (
 from ruasr_tel.recordings.model import Dialogue, Order, Segment, Side, Transcript, Turn
 from ruasr_tel.types import CallId, LegId
 
-START = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+START = datetime(2020, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LEDGER = Ledger(8000, 80_000, 60_000, 19_000, {"idle": 1000})
 
 

@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import sys
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -109,8 +110,7 @@ async def test_what_is_deleted_is_overwritten(tmp_path: Path) -> None:
     await store.add_recording("a", order(name="PRIVATE-NAME"), START)
     await store.set_state("a", State.DONE)
     assert b"PRIVATE-NAME" in b"".join(content(tmp_path).values())
-    store_now = store.now()
-    gone = await store.purge(store_now.replace(year=store_now.year + 1), StoreConfig())
+    gone = await store.purge(store.now() + timedelta(days=91), StoreConfig())
     assert gone.recordings == ("a",)
     await store.close()  # the last connection brings the log into the file (sqlite.org/wal.html)
     [(name, left)] = content(tmp_path).items()

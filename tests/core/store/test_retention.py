@@ -119,11 +119,12 @@ async def test_the_server_purges_again_and_again_and_tells_what_files_to_delete(
     config = StoreConfig(purge_every_h=1e-9)
     forgotten: list[Sequence[str]] = []
     twice = asyncio.Event()
+    loop = asyncio.get_running_loop()
 
     def forget(ids: Sequence[str]) -> None:
         forgotten.append(ids)
         if len(forgotten) == 2:
-            twice.set()
+            loop.call_soon_threadsafe(twice.set)
 
     await add_recording(store, "a", 100, State.DONE)
     store.now = lambda: NOW

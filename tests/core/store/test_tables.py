@@ -52,8 +52,8 @@ def test_what_json_has_not_is_refused(value: float) -> None:
 
 
 def test_times_of_any_zone_become_utc() -> None:
-    moscow = datetime(2026, 3, 1, 15, 0, tzinfo=timezone(timedelta(hours=3)))
-    noon = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    moscow = datetime(2020, 3, 1, 15, 0, tzinfo=timezone(timedelta(hours=3)))
+    noon = datetime(2020, 3, 1, 12, 0, tzinfo=UTC)
     column = UtcDateTime()
     assert column.process_bind_param(moscow, DIALECT) == noon
     assert column.process_result_value(noon.replace(tzinfo=None), DIALECT) == noon
