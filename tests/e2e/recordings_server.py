@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ruasr_tel.call import CallsConfig
 from ruasr_tel.leg import DEFAULT_PROFILES
+from ruasr_tel.log import LogConfig, set_up_logging
 from ruasr_tel.recordings.config import RecordingsConfig
 from ruasr_tel.recordings.deliver import WebhookConfig
 from ruasr_tel.recordings.durable import Again, Errand, Outcome, Stage
@@ -54,6 +55,7 @@ def arm(recordings: Recordings, moment: str) -> None:
 
 async def main(folder: Path, delay_s: float, moment: str) -> None:
     """Serve until stdin ends or somebody kills us."""
+    set_up_logging(LogConfig())  # standard error: standard output is for ids
     store = Store(f"sqlite:///{folder}/ruasr.db")
     await store.open()
     async with running_calls(
