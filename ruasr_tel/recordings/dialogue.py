@@ -49,7 +49,7 @@ class DialogueConfig(Section):
     """A pause longer than this share of the recording's own pauses ends a turn (the seed's
     BETWEEN_WORDS_PERCENTILE)."""
     shortest_pause_s: float = Field(0.5, ge=0.2, le=10)
-    """No shorter pause ends a turn, however fast the talk: the longest of the 120 gaps between
+    """No shorter pause ends a turn, however fast the talk: the longest of the 132 gaps between
     words of the prompts in tests/data is 0.45 s."""
     longest_pause_s: float = Field(2.0, ge=0.2, le=60)
     """Any longer pause ends a turn, however slow the talk: twice what people let stand."""

@@ -22,7 +22,7 @@ from ruasr_tel.recordings.words import spread
 LINE_LETTERS = 42
 LINES = 2
 """Letters of a line, lines of a cue, and the durations below: Netflix' Timed Text Style Guide,
-General Requirements; GOST R 57763-2017 (3.3) allows two lines at a time as well."""
+General Requirements."""
 SHORTEST_CUE_S = 5 / 6
 LONGEST_CUE_S = 7.0
 CUE_PAUSE_S = 1.0

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from ruasr_tel.events import Word
 from ruasr_tel.recordings.model import Segment, Transcript, Turn
 
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For properties: a busy machine is not a fault."""
 VOICE_DB = -25.0
 QUIET_DB = -65.0
 """The line while nobody speaks on it."""

@@ -8,7 +8,15 @@ from ruasr_tel.events import Word
 from ruasr_tel.recordings.crosstalk import CrosstalkConfig, find_crosstalk
 from ruasr_tel.recordings.model import Segment, Transcript
 from ruasr_tel.recordings.words import timed_words
-from tests.core.recordings.talk import FAINT_DB, VOICE_DB, leaked, said, transcripts, untimed
+from tests.core.recordings.talk import (
+    FAINT_DB,
+    PATIENT,
+    VOICE_DB,
+    leaked,
+    said,
+    transcripts,
+    untimed,
+)
 
 QUESTION = "назовите пожалуйста номер вашего заказа"
 
@@ -190,6 +198,7 @@ def test_it_can_be_switched_off() -> None:
     assert find_crosstalk(parts, CrosstalkConfig(enabled=False)) == [(False,) * 5] * 2
 
 
+@PATIENT
 @given(transcripts(channels=3))
 def test_every_copy_has_an_original_that_is_not_marked(transcript: Transcript) -> None:
     segments = sorted(transcript.segments, key=lambda each: each.start_s)
@@ -211,6 +220,7 @@ def test_every_copy_has_an_original_that_is_not_marked(transcript: Transcript) -
             )
 
 
+@PATIENT
 @given(
     lag=st.sampled_from([-0.3, -0.1, 0.0, 0.1, 0.3]),
     levels=st.lists(st.sampled_from([-60.0, -40.0, -25.0, -20.0]), min_size=4, max_size=4),

@@ -11,7 +11,15 @@ from ruasr_tel.events import Word
 from ruasr_tel.recordings.dialogue import DialogueConfig, make_dialogue
 from ruasr_tel.recordings.model import Segment, Side, Transcript, Turn
 from ruasr_tel.recordings.spans import Spans
-from tests.core.recordings.talk import leaked, said, texts, transcript, transcripts, untimed
+from tests.core.recordings.talk import (
+    PATIENT,
+    leaked,
+    said,
+    texts,
+    transcript,
+    transcripts,
+    untimed,
+)
 
 
 def turns_of(*segments: Segment) -> tuple[Turn, ...]:
@@ -223,6 +231,7 @@ def test_bounds_of_pauses_must_be_in_order() -> None:
         DialogueConfig(shortest_pause_s=3.0)
 
 
+@PATIENT
 @given(transcripts(channels=3))
 def test_every_word_is_in_exactly_one_turn(found: Transcript) -> None:
     dialogue = make_dialogue(found)
@@ -232,6 +241,7 @@ def test_every_word_is_in_exactly_one_turn(found: Transcript) -> None:
     assert Counter((t.channel, t.text) for t in dialogue.turns if not t.words) == whole
 
 
+@PATIENT
 @given(transcripts(channels=3))
 def test_turns_are_ordered_and_hold_their_words(found: Transcript) -> None:
     turns = make_dialogue(found).turns
@@ -243,6 +253,7 @@ def test_turns_are_ordered_and_hold_their_words(found: Transcript) -> None:
             assert turn.end_s == max(word.end_s for word in turn.words)
 
 
+@PATIENT
 @given(transcripts())
 def test_figures_add_up(found: Transcript) -> None:
     dialogue = make_dialogue(found)
@@ -262,6 +273,7 @@ def test_figures_add_up(found: Transcript) -> None:
     assert dialogue.sides[0].overlap_s == pytest.approx(dialogue.sides[1].overlap_s, abs=2e-3)
 
 
+@PATIENT
 @given(transcripts(channels=3), st.randoms(use_true_random=False))
 def test_the_order_of_the_segments_does_not_matter(
     found: Transcript, chance: random.Random
@@ -271,6 +283,7 @@ def test_the_order_of_the_segments_does_not_matter(
     assert make_dialogue(replace(found, segments=tuple(mixed))) == make_dialogue(found)
 
 
+@PATIENT
 @given(transcripts())
 def test_made_again_from_its_own_transcript_it_is_the_same(found: Transcript) -> None:
     dialogue = make_dialogue(found)

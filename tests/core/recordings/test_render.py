@@ -18,7 +18,7 @@ from ruasr_tel.recordings.render import (
     to_json,
     without_crosstalk,
 )
-from tests.core.recordings.talk import leaked, said, transcript, transcripts, untimed
+from tests.core.recordings.talk import PATIENT, leaked, said, transcript, transcripts, untimed
 
 PROMPT = (
     "все наши операторы заняты пожалуйста оставайтесь на линии и ваш звонок будет обслужен первым "
@@ -211,6 +211,7 @@ def test_what_is_no_dialogue_is_refused(bad: dict[str, str]) -> None:
         from_json(dict(bad))
 
 
+@PATIENT
 @given(transcripts(channels=3))
 def test_json_gives_back_the_same_dialogue(found: Transcript) -> None:
     dialogue = make_dialogue(found)
@@ -227,6 +228,7 @@ TURNS = st.lists(
 )
 
 
+@PATIENT
 @given(TURNS, st.sampled_from([Form.SRT, Form.VTT]))
 def test_cues_keep_the_rules_and_every_word(
     found: list[tuple[int, int, list[str]]], form: Form

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruasr_tel.recordings.spans import Span, Spans
+from tests.core.recordings.talk import PATIENT
 
 TENTHS = st.integers(0, 60)
 SPANS = st.lists(st.tuples(TENTHS, TENTHS).map(lambda two: (float(min(two)), float(max(two)))))
@@ -33,11 +34,13 @@ def test_clipped_to_a_recording() -> None:
     assert Spans([(3, 9)]).clipped(0).spans == []
 
 
+@PATIENT
 @given(SPANS)
 def test_length_counts_no_second_twice(spans: list[Span]) -> None:
     assert Spans(spans).length_s == pytest.approx(len(seconds(spans)))
 
 
+@PATIENT
 @given(SPANS, SPANS)
 def test_common_time_is_the_intersection_either_way(one: list[Span], other: list[Span]) -> None:
     common = Spans(one).common_s(Spans(other))
