@@ -10,6 +10,10 @@ function make(tag, options = {}, ...children) {
   return node;
 }
 
+function prose(text) {
+  return (text ?? "").split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
+}
+
 function resolve(root, schema) {
   let found = schema;
   while (found?.$ref) {
@@ -58,7 +62,7 @@ function fields(root, schema, seen = []) {
     const item = make(
       "li", {}, make("code", {}, name), required, " ",
       make("span", { class: "kind" }, kind(root, field) + limits(field)),
-      field.description ? `: ${field.description}` : "",
+      ...(field.description ? [": ", ...prose(field.description)] : []),
     );
     const next = field.$ref || field.properties ? field : inner(field);
     const name_of_next = next?.$ref;
@@ -83,14 +87,14 @@ function content(root, described) {
 
 function operation(root, path, method, described) {
   const inside = make("div", { class: "inside" });
-  if (described.description) inside.append(make("p", {}, described.description));
+  if (described.description) inside.append(make("p", {}, ...prose(described.description)));
   if (described.parameters.length) {
     const table = make("table");
     for (const parameter of described.parameters) {
       table.append(make(
         "tr", {}, make("td", {}, make("code", {}, parameter.name), parameter.required ? " *" : ""),
         make("td", { class: "kind" }, `${parameter.in}, ${kind(root, parameter.schema)}${limits(parameter.schema)}`),
-        make("td", {}, parameter.description ?? ""),
+        make("td", {}, ...prose(parameter.description)),
       ));
     }
     inside.append(make("h3", {}, "Parameters"), table);
@@ -98,7 +102,7 @@ function operation(root, path, method, described) {
   if (described.requestBody) inside.append(make("h3", {}, "Body"), ...content(root, described.requestBody));
   inside.append(make("h3", {}, "Answers"));
   for (const [status, answer] of Object.entries(described.responses)) {
-    const summary = make("summary", {}, make("code", {}, status), " ", answer.description);
+    const summary = make("summary", {}, make("code", {}, status), " ", ...prose(answer.description));
     inside.append(make("details", {}, summary, ...content(root, answer)));
   }
   const summary = make(
@@ -125,7 +129,7 @@ function openapi(root, main) {
 }
 
 function asyncapi(root, main) {
-  main.append(make("p", {}, root.info.description));
+  main.append(make("p", {}, ...prose(root.info.description)));
   for (const [name, channel] of Object.entries(root.channels)) {
     main.append(make("h2", { id: name }, name), make("p", {}, make("code", {}, channel.address), " ", channel.description));
     for (const operation of Object.values(root.operations)) {
