@@ -106,6 +106,15 @@ class Watch:
         Raises:
             ConfigError: a folder cannot be used.
         """
+        await asyncio.to_thread(self.make_folders)
+        self._task = asyncio.create_task(self._run(), name="folder watch")
+
+    def make_folders(self) -> None:
+        """Make the folders that are not there.
+
+        Raises:
+            ConfigError: one cannot be made.
+        """
         for folder in (self._folder, self._config.out, self._done):
             try:
                 if folder is not None:
@@ -114,7 +123,6 @@ class Watch:
                 raise ConfigError(
                     f"watch: the folder {folder} cannot be used: {error.strerror}"
                 ) from error
-        self._task = asyncio.create_task(self._run(), name="folder watch")
 
     async def close(self) -> None:
         """Stop looking; what is ordered goes on."""
