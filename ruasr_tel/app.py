@@ -10,15 +10,18 @@ from pathlib import Path
 
 import structlog
 
+from ruasr_tel.app_recordings import Ears, history, jobs
 from ruasr_tel.call import Calls
 from ruasr_tel.config import Config, Loaded
 from ruasr_tel.engines.base import EngineInfo
 from ruasr_tel.engines.process import EngineProcess
 from ruasr_tel.errors import ConfigError, PortTaken
+from ruasr_tel.events import Event
+from ruasr_tel.hub import Hub
 from ruasr_tel.leg import Profile
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.models.catalog import Catalog, Model, default_models_dir, to_spec
-from ruasr_tel.plugins import Door, adapters
+from ruasr_tel.plugins import Door, Server, adapters
 from ruasr_tel.scheduler import Scheduler
 from ruasr_tel.sinks import Fanout
 from ruasr_tel.vad import Vad, VadBatcher, create_vad
@@ -57,6 +60,12 @@ def find_model(config: Config) -> tuple[Catalog, Model]:
     """
     catalog = Catalog.load(config.models.dir or default_models_dir())
     return catalog, catalog.resolve(config.engine.model, config.engine.family)
+
+
+def _model_names(config: Config) -> list[str]:
+    """Return every name under which an order may ask for the server's model."""
+    _, model = find_model(config)
+    return list(dict.fromkeys([model.entry.name, *model.entry.aliases, config.engine.model]))
 
 
 def make_engine(config: Config, model: Model) -> EngineProcess:
@@ -141,22 +150,35 @@ async def serving(config: Config) -> AsyncIterator[Running]:
         ConfigError: the configuration cannot be used.
         ModelLoadError: the model cannot be used.
         PortTaken: a port is in use.
+        StoreError: the database cannot be opened.
     """
-    fanout = Fanout(config.sinks.sinks(), config.sinks.queue)
     metrics = Metrics()
+    hub = Hub()
     async with AsyncExitStack() as stack:
+        store, history_sinks = await stack.enter_async_context(history(config))
+        fanout = Fanout([*config.sinks.sinks(), *history_sinks], config.sinks.queue)
+
+        def publish(event: Event) -> None:
+            hub.publish(event)
+            fanout.publish(event)
+
         stack.push_async_callback(fanout.close)
         await fanout.start()
         parts = await stack.enter_async_context(recognition(config))
         calls = Calls(
-            config.calls, parts.profiles, parts.scheduler, parts.batcher, fanout.publish, metrics
+            config.calls, parts.profiles, parts.scheduler, parts.batcher, publish, metrics
         )
         stack.push_async_callback(calls.close)
         await calls.start()
         if config.metrics.enabled:
             stack.push_async_callback(asyncio.to_thread, metrics.close)
             _log.info("metrics served", url=_serve_metrics(metrics, config))
-        doors = _make_doors(config, calls)
+        ears = Ears(parts.scheduler, parts.batcher, parts.profiles, _model_names(config))
+        recordings = await stack.enter_async_context(jobs(config, store, ears, metrics))
+        server = Server(
+            calls, hub, metrics, store, recordings, lambda: parts.engine.pid is not None
+        )
+        doors = _make_doors(config, server)
         stack.push_async_callback(_drain, doors, calls)
         for door in doors.values():
             await door.start()
@@ -208,9 +230,9 @@ async def _done_before(task: "asyncio.Task[Running]", stop: asyncio.Event) -> bo
     return False
 
 
-def _make_doors(config: Config, calls: Calls) -> dict[str, Door]:
+def _make_doors(config: Config, server: Server) -> dict[str, Door]:
     doors = {
-        name: adapter.create(config.door(name), calls)
+        name: adapter.create(config.door(name), server)
         for name, adapter in adapters().items()
         if config.door(name).enabled
     }

@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from ruasr_tel.errors import ConfigError, Overloaded
 from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Event, Final, Ledger, Partial
 from ruasr_tel.leg import Leg, Profile, Surroundings
 from ruasr_tel.metrics import Metrics
-from ruasr_tel.scheduler import Scheduler
+from ruasr_tel.scheduler import Priority, Scheduler
 from ruasr_tel.section import Section
 from ruasr_tel.types import CallId, LegId
 from ruasr_tel.vad.batcher import VadBatcher
@@ -22,6 +23,23 @@ TICK_S = 0.1
 """How often legs look at the clock; five times finer than the default endpoint."""
 
 _log = structlog.get_logger(__name__)
+
+
+MAX_ANNOUNCED = 10_000
+"""Announced calls that have not come yet; the oldest is forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a PBX says of a call before it arrives; AudioSocket carries nothing but its UUID.
+
+    Attributes:
+        profile: how to listen, or None.
+        details: caller, leg, linkedid, callback, … as the PBX named them; shown with the call.
+    """
+
+    profile: str | None = None
+    details: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 class CallsConfig(Section):
@@ -89,6 +107,11 @@ class Call:
         self._open[channel] = leg
         return leg
 
+    @property
+    def legs(self) -> list[Leg]:
+        """The open legs, by channel."""
+        return [leg for _, leg in sorted(self._open.items())]
+
     def dtmf(self, leg: Leg, digit: str) -> None:
         """Report a key press, at the leg's present time."""
         self._emit(Dtmf(self.call_id, leg.leg_id, _utc(), digit, leg.clock_s))
@@ -137,6 +160,7 @@ class Calls:
         publish: takes every event of every call (the sinks).
         metrics: counts.
         mono: monotonic seconds.
+        priority: of their segments; BULK for recordings.
     """
 
     def __init__(
@@ -148,8 +172,11 @@ class Calls:
         publish: Callable[[Event], None],
         metrics: Metrics,
         mono: Callable[[], float] = time.monotonic,
+        priority: Priority = Priority.FINAL,
     ) -> None:
         self.config = config
+        self._priority = priority
+        self._announced: dict[CallId, Announcement] = {}
         self.profiles = profiles
         self._scheduler = scheduler
         self._batcher = batcher
@@ -167,6 +194,15 @@ class Calls:
 
     def __contains__(self, call_id: CallId) -> bool:
         return call_id in self._running
+
+    def running(self) -> list[Call]:
+        """Return the calls that have not ended, the oldest first."""
+        return [call for call, _ in self._running.values()]
+
+    @property
+    def wait_s(self) -> float:
+        """How long a final would wait for the engine now."""
+        return self._scheduler.wait_s
 
     def admit(self) -> None:
         """Say whether a new call may come in now.
@@ -224,6 +260,8 @@ class Calls:
         """
         if call_id in self._running:
             raise ValueError(f"call {call_id!r} is running; a door must name its calls apart")
+        announced = self._announced.get(call_id, Announcement())
+        profile = profile or announced.profile
         listening = self.profile(profile)
         try:
             self.admit()
@@ -234,8 +272,24 @@ class Calls:
         self._running[call_id] = (call, on_event)
         self._idle.clear()
         self._metrics.active.labels(door).inc()
-        self._on_event(call, CallStarted(call_id, _utc(), door, peer, profile or "default"))
+        self._announced.pop(call_id, None)
+        started = CallStarted(
+            call_id, _utc(), door, peer, profile or "default", dict(announced.details)
+        )
+        self._on_event(call, started)
         return call
+
+    def announce(self, call_id: CallId, announcement: "Announcement") -> None:
+        """Remember what is known of a call before it comes; the last word counts.
+
+        Raises:
+            ConfigError: unknown profile.
+        """
+        self.profile(announcement.profile)
+        self._announced.pop(call_id, None)
+        self._announced[call_id] = announcement
+        if len(self._announced) > MAX_ANNOUNCED:
+            del self._announced[next(iter(self._announced))]
 
     async def start(self) -> None:
         """Begin to watch the clock."""
@@ -260,7 +314,12 @@ class Calls:
 
     def _surroundings(self, emit: Callable[[Event], None]) -> Surroundings:
         return Surroundings(
-            self._scheduler, self._batcher, emit, self._mono, self.config.finish_timeout_s
+            self._scheduler,
+            self._batcher,
+            emit,
+            self._mono,
+            self.config.finish_timeout_s,
+            self._priority,
         )
 
     async def _tick(self) -> None:

@@ -37,9 +37,15 @@ from ruasr_tel.leg import DEFAULT_PROFILES, Profile
 from ruasr_tel.log import LogConfig
 from ruasr_tel.metrics import MetricsConfig
 from ruasr_tel.plugins import adapters
+from ruasr_tel.recordings.config import RecordingsConfig
+from ruasr_tel.recordings.deliver import WebhookConfig
+from ruasr_tel.recordings.dialogue import DialogueConfig
+from ruasr_tel.recordings.fetch import FetchConfig
+from ruasr_tel.recordings.watch import WatchConfig
 from ruasr_tel.scheduler import SchedulerConfig
 from ruasr_tel.section import Section
 from ruasr_tel.sinks import SinksConfig
+from ruasr_tel.store import StoreConfig
 from ruasr_tel.vad.base import VadConfig
 
 CONFIG_VARIABLE = "RUASR_CONFIG"
@@ -97,6 +103,18 @@ class Config(BaseSettings):
     """One section for each installed adapter."""
     sinks: SinksConfig = SinksConfig()
     """Where events are written."""
+    store: StoreConfig = StoreConfig()
+    """History of calls and recordings."""
+    recordings: RecordingsConfig = RecordingsConfig()
+    """Recordings as durable jobs."""
+    fetch: FetchConfig = FetchConfig()
+    """Fetching recordings from the URLs of orders."""
+    webhooks: WebhookConfig = WebhookConfig()
+    """Delivering results to the addresses that orders name."""
+    dialogue: DialogueConfig = DialogueConfig()
+    """How the turns of a dialogue are told apart."""
+    watch: WatchConfig = WatchConfig()
+    """A folder whose files become recordings."""
     metrics: MetricsConfig = MetricsConfig()
     """Numbers for Prometheus."""
 

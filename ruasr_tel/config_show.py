@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from ruasr_tel.config import Config, Loaded
 from ruasr_tel.config_env import FOREIGN_NAMES, ForeignName
@@ -80,7 +81,7 @@ def reference(tree: type[Config]) -> str:
         text.append(f"\n## {heading}\n\n{_about(tree, heading)}\n")
         text.append("\n| key | values | default | |\n| --- | --- | --- | --- |\n")
         for key, field in group:
-            value = default[key] if key in default else field.get_default(call_default_factory=True)
+            value = default[key] if key in default else _plain_default(field)
             text.append(_line(f"`{dotted(key)}`", _kind(field), f"`{_flow(value)}`", _doc(field)))
         if heading == "profiles":
             text.append(_PROFILES + "".join(_profile_lines()))
@@ -91,11 +92,15 @@ def reference(tree: type[Config]) -> str:
 def _plain_values(config: BaseModel) -> Iterator[tuple[Key, Any]]:
     """Yield every value in plain types, with its key; a secret is masked."""
     plain = config.model_dump(mode="json")
-    for key, _ in values(config):
+    for key, kept in values(config):
         value: Any = plain
         for part in key:
             value = value[part]
-        yield key, value
+        yield key, sorted(value) if isinstance(kept, frozenset) else value  # the same every time
+
+
+def _plain_default(field: FieldInfo) -> Any:
+    return to_jsonable_python(field.get_default(call_default_factory=True))
 
 
 def _flow(value: object) -> str:

@@ -9,6 +9,11 @@
     │   ├── ModelLoadError     the model cannot be used: the operator is told, exit code 2
     │   ├── DecodeError        this segment gets an empty final with the reason
     │   └── EngineDied         the engine process ended under a segment; the scheduler tries again
+    ├── FetchError             a recording cannot be had: its job fails, or tries again
+    │   └── AddressRefused     nor will it ever be: this server does not go there
+    ├── DeliveryError          a webhook was not taken: it is sent again later, or never
+    ├── StoreError             the database does not work: the operator is told, exit code 1
+    ├── BadCursor              a client's cursor that no page gave (also a ValueError)
     └── Overloaded             a new call is refused, in its protocol's own way
 
 Messages say what is wrong and what to do, and carry the numbers.
@@ -49,6 +54,46 @@ class DecodeError(EngineError):
 
 class EngineDied(EngineError):
     """The engine process ended or hung while it held a segment; the scheduler decides what next."""
+
+
+class FetchError(RuasrError):
+    """A foreign URL gave no recording; the message is for whoever ordered it.
+
+    Attributes:
+        retryable: whether the same may succeed later.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class AddressRefused(FetchError):
+    """A URL that is none or leads where this server may not connect; the same later."""
+
+
+class DeliveryError(RuasrError):
+    """A webhook was not delivered; the message is for whoever asked for it.
+
+    Attributes:
+        retryable: whether to send it again later.
+        retry_after_s: the receiver wants to be left alone for as long, or None.
+    """
+
+    def __init__(
+        self, message: str, *, retryable: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
+
+class StoreError(RuasrError):
+    """The database does not work now; says where it is, and the cure. Exit code 1."""
+
+
+class BadCursor(RuasrError, ValueError):
+    """A cursor that no page gave; the client is told (HTTP 400)."""
 
 
 class Overloaded(RuasrError):

@@ -4,9 +4,11 @@ Times in seconds are call audio time: samples received on that leg before this p
 rate (exact to the sample, no wall clock). `at` is the wall clock, aware UTC.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
+
+from pydantic import JsonValue
 
 from ruasr_tel.types import CallId, LegId
 
@@ -54,13 +56,14 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """A door accepted a call."""
+    """A door accepted a call; `details` is what the PBX announced of it, if it did."""
 
     call_id: CallId
     at: datetime
     door: str
     peer: str
     profile: str
+    details: dict[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

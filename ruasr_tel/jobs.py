@@ -51,7 +51,7 @@ class SchedulerConfig(Section):
     partial_queue: int = Field(default=16, ge=1, le=1000)
     """Partials that may wait; more are skipped."""
 
-    bulk_queue: int = Field(default=64, ge=1, le=10_000)
+    bulk_queue: int = Field(default=10_000, ge=1, le=1_000_000)
     """Segments of recordings that may wait; more are refused and tried again by their job."""
 
     final_timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)

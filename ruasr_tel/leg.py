@@ -28,6 +28,10 @@ from ruasr_tel.vad.batcher import VadBatcher
 
 IDLE_AT_LEAST_S = 0.3
 """Audio is late rather than absent up to here: Asterisk's worst gap was 153 ms (measured)."""
+STALE_LEVEL_S = 1.0
+"""A level is shown for so long after the audio it was measured on."""
+_LEAST_POWER = 1e-10
+"""-100 dBFS, below the last bit of 16-bit audio (-96 dBFS): digital silence has a level, too."""
 
 
 class Profile(Section):
@@ -64,6 +68,7 @@ class Surroundings:
         emit: takes the leg's events.
         mono: monotonic seconds.
         finish_timeout_s: longest wait for outstanding finals at a flush.
+        priority: of its segments; BULK for a recording, which then has no partials.
     """
 
     scheduler: Scheduler
@@ -71,6 +76,7 @@ class Surroundings:
     emit: Callable[[Event], None]
     mono: Callable[[], float]
     finish_timeout_s: float
+    priority: Priority = Priority.FINAL
 
 
 class Leg:
@@ -121,6 +127,7 @@ class Leg:
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._started_s = self._last_audio_s = around.mono()
         self._last_push = 0  # samples
+        self._newest: Samples | None = None
         self._held = False  # the clock must not end an utterance: somebody waits for us
         around.batcher.add(self)
 
@@ -137,6 +144,13 @@ class Leg:
         unscored = self._unscored_samples + self._in_vad * WINDOW_SAMPLES
         waiting = self._fresh_samples + self._assembler.pending_samples
         return unscored / VAD_RATE_HZ + waiting / self.sample_rate_hz
+
+    def level_db(self) -> float | None:
+        """Return the mean level of the newest audio, dBFS; None when none came for a second."""
+        if self._newest is None or self._around.mono() - self._last_audio_s > STALE_LEVEL_S:
+            return None
+        power = float(np.square(self._newest, dtype=np.float64).mean()) / 32768**2
+        return 10 * math.log10(max(power, _LEAST_POWER))
 
     def push(self, samples: Samples) -> None:
         """Add audio; never blocks.
@@ -255,6 +269,7 @@ class Leg:
         fresh = self._fresh[0] if len(self._fresh) == 1 else np.concatenate(self._fresh)
         self._fresh = []
         self._fresh_samples = 0
+        self._newest = fresh
         self._buffer.push(fresh)
         scaled = self._downsampler.push(fresh)
         self._unscored.append(scaled)
@@ -286,7 +301,7 @@ class Leg:
         job = self._around.scheduler.submit(
             segment.samples,
             self.sample_rate_hz,
-            Priority.FINAL,
+            self._around.priority,
             deadline_s=max(self._around.mono(), paced_s) + FINAL_DUE_S,
         )
         self._jobs[segment.index] = job

@@ -8,13 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel
 
 from ruasr_tel.call import Calls
 from ruasr_tel.errors import ConfigError
+from ruasr_tel.hub import Hub
+from ruasr_tel.metrics import Metrics
 from ruasr_tel.types import Samples
+
+if TYPE_CHECKING:
+    from ruasr_tel.recordings.jobs import Recordings
+    from ruasr_tel.store import Store
 
 ADAPTER_GROUP = "ruasr_tel.adapters"
 
@@ -42,6 +48,27 @@ class Door(Protocol):
     async def close(self) -> None:
         """End the running calls in the protocol's own way, each with its last final."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a door may use of the server.
+
+    Attributes:
+        calls: opens calls.
+        hub: follows their events.
+        metrics: counts, and what Prometheus reads.
+        store: history, or None where it is switched off.
+        recordings: jobs, or None where they are switched off.
+        ready: whether the engine answers now.
+    """
+
+    calls: Calls
+    hub: Hub
+    metrics: Metrics
+    store: "Store | None" = None
+    recordings: "Recordings | None" = None
+    ready: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +149,7 @@ class Adapter:
 
     name: str
     config: type[BaseModel]
-    create: Callable[[Any, Calls], Door]
+    create: Callable[[Any, Server], Door]
     phone: Phone | None = None
 
 

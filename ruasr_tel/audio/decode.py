@@ -114,7 +114,9 @@ class Recording:
     def _resampled(self) -> Iterator[Block]:
         """Yield the decoded audio as int16 at the wanted rate."""
         layout = self._stream.codec_context.layout
-        resampler = av.AudioResampler(format="s16p", layout=layout, rate=self.sample_rate_hz)
+        # Packed, for `to_ndarray` of a planar frame of 8 or more channels reads past the frame's
+        # planes and ends the process (PyAV 18.1, tests/core/audio/test_decode.py).
+        resampler = av.AudioResampler(format="s16", layout=layout, rate=self.sample_rate_hz)
         try:
             for frame in self._frames():
                 yield from map(_samples, resampler.resample(frame))
@@ -174,6 +176,6 @@ def _guess(name: str) -> tuple[str | None, dict[str, str]]:
 
 
 def _samples(frame: av.AudioFrame) -> Block:
-    """Return the samples of a frame in format s16p."""
-    block: Block = frame.to_ndarray().astype(np.int16, copy=False)
-    return block
+    """Return the samples of a frame in format s16, channel by channel."""
+    packed = frame.to_ndarray().reshape(frame.samples, -1)
+    return np.ascontiguousarray(packed.T, dtype=np.int16)

@@ -2,19 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ruasr_tel.app import Recognition, recognition
-from ruasr_tel.audio.decode import Recording, open_recording
-from ruasr_tel.call import Call, Calls, CallsConfig
+from ruasr_tel.call import Calls, CallsConfig
 from ruasr_tel.cli.common import (
     FAILED,
     ConfigOption,
@@ -25,171 +25,162 @@ from ruasr_tel.cli.common import (
     read_config,
 )
 from ruasr_tel.config import Config
-from ruasr_tel.errors import AudioFormatError
-from ruasr_tel.events import Event, Final
+from ruasr_tel.errors import AudioFormatError, FetchError
 from ruasr_tel.log import set_up_logging
 from ruasr_tel.metrics import Metrics
-from ruasr_tel.types import CallId
+from ruasr_tel.recordings.dialogue import make_dialogue
+from ruasr_tel.recordings.fetch import fetch
+from ruasr_tel.recordings.files import suffix
+from ruasr_tel.recordings.model import Channels, Dialogue, Order, Segment
+from ruasr_tel.recordings.recognise import bulk_profiles, recognise
+from ruasr_tel.recordings.render import Form, render, to_json
+from ruasr_tel.scheduler import Priority
 
-AHEAD_S = 60.0
-"""Audio of one file that may wait for the engine, in seconds: at most 6 MB at 48 kHz."""
-LOWEST_HZ, HIGHEST_HZ = 8000, 48_000
-"""Rates at which a leg takes audio as it is; other recordings are resampled while decoding."""
-
-
-class Format(StrEnum):
-    """What comes out."""
-
-    TEXT = "text"
-    JSON = "json"
-    SRT = "srt"
+PATIENCE_S = 600.0
+"""Longest wait for the engine; nobody but us uses it."""
 
 
 def transcribe(
-    files: Annotated[list[Path], typer.Argument(help="Recordings in any format.", metavar="FILE…")],
-    style: Annotated[Format, typer.Option("--format", "-f", help="What to print.")] = Format.TEXT,
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Recordings in any format: files, or URLs.", metavar="FILE|URL…"),
+    ],
+    style: Annotated[Form, typer.Option("--format", "-f", help="What to print.")] = Form.TEXT,
+    channels: Annotated[
+        Channels, typer.Option(help="auto: two channels that differ are two parties.")
+    ] = Channels.AUTO,
     profile: Annotated[str | None, typer.Option(help="How to listen.")] = None,
     model: Annotated[str | None, typer.Option(help="Name or folder of the model.")] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Recognise recordings; each channel of a file is one party.
+    """Recognise recordings; two channels that differ are two parties.
 
-    A file that does not decode, or a stretch of one that the engine fails on, is named with the
-    reason on standard error, the others go on, and the exit code is 1.
+    A recording that cannot be had or does not decode, or a stretch of one that the engine fails
+    on, is named with the reason on standard error, the others go on, and the exit code is 1. URLs
+    are fetched within the limits of `fetch`.
     """
     with one_sentence():
         loaded = read_config(config, settings, engine__model=model)
         # Only what concerns the operator of a one-shot command: no lines about calls.
         set_up_logging(loaded.config.log.model_copy(update={"level": "error"}))
-        failed = asyncio.run(_transcribe(files, style, profile, loaded.config))
+        order = Order(channels=channels, profile=profile)
+        failed = asyncio.run(_transcribe(sources, style, order, loaded.config))
     if failed:
         raise typer.Exit(FAILED)
 
 
-async def _transcribe(
-    files: list[Path], style: Format, profile: str | None, config: Config
-) -> bool:
+async def _transcribe(sources: list[str], style: Form, order: Order, config: Config) -> bool:
     failed = False
     async with recognition(config) as parts:
         calls = _calls(parts)
-        calls.profile(profile)  # an unknown one ends everything, before the first file
+        calls.profile(order.profile)  # an unknown one ends everything, before the first file
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed:.0f} s"),
+            TaskProgressColumn(),
             TimeRemainingColumn(),
             console=err,
             transient=True,
             disable=not err.is_terminal,
         ) as progress:
-            for file in files:
+            for source in sources:
                 try:
-                    finals = await _one(file, calls, profile, progress)
-                except AudioFormatError as error:
+                    dialogue = await _one(source, order, calls, config, progress)
+                except (AudioFormatError, FetchError) as error:
                     failed = True
                     err.print(f"[bold red]error:[/] {escape(str(error))}")
                 else:
-                    failed |= _say_gaps(file, finals)
-                    out.print(_shown(file, finals, style), markup=False, end="")
+                    failed |= _say_gaps(source, dialogue)
+                    out.print(_shown(source, dialogue, style), markup=False, end="")
     return failed
 
 
 def _calls(parts: Recognition) -> Calls:
-    # Nobody waits on a line: what a slow machine needs for AHEAD_S of audio is given to it.
-    limits = CallsConfig(max_wait_s=600, finish_timeout_s=600)
     return Calls(
-        limits, parts.profiles, parts.scheduler, parts.batcher, lambda _event: None, Metrics()
+        CallsConfig(max_wait_s=PATIENCE_S, finish_timeout_s=PATIENCE_S),
+        bulk_profiles(parts.profiles),
+        parts.scheduler,
+        parts.batcher,
+        lambda _event: None,
+        Metrics(),
+        priority=Priority.BULK,
     )
 
 
-async def _one(file: Path, calls: Calls, profile: str | None, progress: Progress) -> list[Final]:
-    finals: list[Final] = []
+async def _one(
+    source: str, order: Order, calls: Calls, config: Config, progress: Progress
+) -> Dialogue:
+    bar = progress.add_task(escape(source), total=1.0)
 
-    def keep(event: Event) -> None:
-        if isinstance(event, Final):
-            finals.append(event)
+    def tell(part: float) -> None:
+        progress.update(bar, completed=part)
 
-    with _open(file) as recording:
-        bar = progress.add_task(escape(file.name), total=recording.declared_s)
-        call = calls.open(
-            door="file", call_id=CallId(str(file)), peer="", profile=profile, on_event=keep
-        )
+    try:
+        async with _here(source, config, tell) as path:
+            try:
+                transcript = await recognise(path, order, calls, tell, config.recordings)
+            except AudioFormatError as error:
+                named = str(error).replace(str(path), source)
+                raise AudioFormatError(
+                    named if source in named else f"{source}: {named}"
+                ) from error
+    finally:
+        progress.remove_task(bar)
+    if transcript.fault:
+        err.print(f"[yellow]warning:[/] {escape(f'{source}: {transcript.fault}')}")
+    return make_dialogue(transcript, config=config.dialogue)
+
+
+@asynccontextmanager
+async def _here(source: str, config: Config, tell: Callable[[float], None]) -> AsyncIterator[Path]:
+    """Give the file; that of a URL goes afterwards.
+
+    Raises:
+        FetchError: the URL gave no recording; names it.
+    """
+    if not source.lower().startswith(("http://", "https://")):
+        yield Path(source)
+        return
+    with tempfile.TemporaryDirectory(prefix="ruasr-tel-") as folder:
+        path = Path(folder, "audio")
         try:
-            await _play(recording, call, lambda heard_s: progress.update(bar, completed=heard_s))
-        finally:
-            await call.end("eof")
-            progress.remove_task(bar)
-    if recording.fault:
-        err.print(f"[yellow]warning:[/] {escape(f'{file}: {recording.fault}')}")
-    return sorted(finals, key=lambda final: (final.start_s, final.leg_id))
+            fetched = await fetch(source, path, config.fetch, progress=tell)
+        except FetchError as error:
+            raise FetchError(f"{source}: {error}") from error
+        named = path.with_name(f"audio{suffix(fetched.name)}")  # tells what a headerless file holds
+        await asyncio.to_thread(path.replace, named)
+        yield named
 
 
-def _open(file: Path) -> Recording:
-    """Open a recording at its own rate, or at the nearest one that a leg takes."""
-    recording = open_recording(file)
-    rate_hz = min(max(recording.sample_rate_hz, LOWEST_HZ), HIGHEST_HZ)
-    if rate_hz == recording.sample_rate_hz:
-        return recording
-    recording.close()
-    return open_recording(file, rate_hz)
+def _shown(source: str, dialogue: Dialogue, style: Form) -> str:
+    """Return one recording's dialogue in the wanted form; as JSON, it is one line a recording."""
+    if style is not Form.JSON:
+        return render(dialogue, style)
+    line = {
+        "file": source,
+        "segments": [_listed(segment) for segment in dialogue.transcript.segments],
+        "turns": to_json(dialogue)["turns"],
+    }
+    return json.dumps(line, ensure_ascii=False) + "\n"
 
 
-async def _play(recording: Recording, call: Call, heard: Callable[[float], None]) -> None:
-    legs = [call.open_leg(recording.sample_rate_hz, c) for c in range(recording.channels)]
-    blocks = recording.blocks()
-    while (block := await asyncio.to_thread(next, blocks, None)) is not None:
-        for leg, samples in zip(legs, block, strict=True):
-            leg.push(samples)
-        for leg in legs:
-            await leg.backlog_below(AHEAD_S)
-        heard(legs[0].clock_s)
-
-
-def _say_gaps(file: Path, finals: list[Final]) -> bool:
-    """Name the stretches of a file that the engine could not decode; return whether any."""
-    gaps = [final for final in finals if final.error is not None]
+def _say_gaps(source: str, dialogue: Dialogue) -> bool:
+    """Name the stretches that the engine could not decode; return whether there are any."""
+    gaps = [segment for segment in dialogue.transcript.segments if segment.error is not None]
     for gap in gaps:
-        where = f"{file}: {gap.start_s:.2f} to {gap.end_s:.2f} s was not recognised: {gap.error}"
+        where = f"{source}: {gap.start_s:.2f} to {gap.end_s:.2f} s was not recognised: {gap.error}"
         err.print(f"[bold red]error:[/] {escape(where)}")
     return bool(gaps)
 
 
-def _shown(file: Path, finals: list[Final], style: Format) -> str:
-    """Return one file's text in the wanted form, with its last line end."""
-    spoken = [final for final in finals if final.text]
-    if style is Format.JSON:
-        segments = [
-            {
-                "channel": _channel(final),
-                "start": round(final.start_s, 3),
-                "end": round(final.end_s, 3),
-                "text": final.text,
-                "confidence": final.confidence,
-                "words": [asdict(word) for word in final.words],
-                "error": final.error,
-            }
-            for final in finals
-        ]
-        return json.dumps({"file": str(file), "segments": segments}, ensure_ascii=False) + "\n"
-    if style is Format.SRT:
-        return "".join(_cue(number, final) for number, final in enumerate(spoken, 1))
-    several = len({final.leg_id for final in finals}) > 1
-    return "".join(
-        (f"{_channel(final)}: " if several else "") + final.text + "\n" for final in spoken
-    )
-
-
-def _channel(final: Final) -> int:
-    return int(final.leg_id.rpartition("/")[2])
-
-
-def _cue(number: int, final: Final) -> str:
-    start_s = final.words[0].start_s if final.words else final.start_s
-    end_s = final.words[-1].end_s if final.words else final.end_s
-    return f"{number}\n{_srt_time(start_s)} --> {_srt_time(end_s)}\n{final.text}\n\n"
-
-
-def _srt_time(seconds: float) -> str:
-    ms = round(seconds * 1000)
-    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"
+def _listed(segment: Segment) -> dict[str, object]:
+    return {
+        "channel": segment.channel,
+        "start": segment.start_s,
+        "end": segment.end_s,
+        "text": segment.text,
+        "confidence": segment.confidence,
+        "words": [asdict(word) for word in segment.words],
+        "error": segment.error,
+    }

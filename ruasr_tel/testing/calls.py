@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -14,7 +15,7 @@ from ruasr_tel.errors import DecodeError
 from ruasr_tel.events import Event
 from ruasr_tel.leg import DEFAULT_PROFILES, Profile
 from ruasr_tel.metrics import Metrics
-from ruasr_tel.scheduler import EngineHost, Scheduler, SchedulerConfig
+from ruasr_tel.scheduler import EngineHost, Priority, Scheduler, SchedulerConfig
 from ruasr_tel.types import Samples
 from ruasr_tel.vad import VadBatcher, VadConfig
 from ruasr_tel.vad.base import Vad
@@ -110,7 +111,8 @@ async def running_calls(
     tick_ms: int = 1,
     publish: Callable[[Event], None] = lambda _event: None,
     metrics: Metrics | None = None,
-    mono: Callable[[], float] | None = None,
+    mono: Callable[[], float] = time.monotonic,
+    priority: Priority = Priority.FINAL,
 ) -> AsyncIterator[Calls]:
     """Run everything between a door and its text; at the end every call is ended.
 
@@ -123,11 +125,11 @@ async def running_calls(
         tick_ms: how often windows are scored.
         publish: takes every event of every call.
         metrics: counts; if None, nobody reads them.
-        mono: the clock of the legs, if not the monotonic one.
+        mono: the clock of the legs.
+        priority: of their segments; BULK for recordings.
     """
     scheduler = Scheduler(host or scripted_host(), scheduler_config or SchedulerConfig())
     batcher = VadBatcher(vad or EnergyVad(), VadConfig(tick_ms=tick_ms))
-    clock = {} if mono is None else {"mono": mono}
     calls = Calls(
         config or CallsConfig(),
         profiles,
@@ -135,7 +137,7 @@ async def running_calls(
         batcher,
         publish,
         metrics or Metrics(),
-        **clock,
+        mono,
     )
     await scheduler.start()
     await batcher.start()

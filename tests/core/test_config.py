@@ -7,7 +7,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from ruasr_tel.config import Config, Loaded, config_tree, load_config
@@ -332,10 +332,14 @@ def _from_schema(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     kind = schema["type"]
+    if kind == "object":
+        return st.dictionaries(_text(), _from_schema(schema["additionalProperties"]), max_size=3)
+    if kind == "array":
+        items = _from_schema(schema["items"])
+        unique = st.sets(items, max_size=3).map(sorted)
+        return unique if schema.get("uniqueItems") else st.lists(items, max_size=3)
     if kind == "string":
-        letters = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
-        plain = st.text(letters, min_size=1).filter(lambda text: text != "null")
-        return plain | st.sampled_from(LIKE_YAML)
+        return _text()
     if kind == "integer":
         return st.integers(schema.get("minimum", 0), schema.get("maximum"))
     if kind == "number":
@@ -344,6 +348,12 @@ def _from_schema(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         below, above = "exclusiveMaximum" in schema, "exclusiveMinimum" in schema
         return st.floats(low, high, exclude_min=above, exclude_max=below)
     return {"boolean": st.booleans(), "null": st.none()}[kind]
+
+
+def _text() -> st.SearchStrategy[str]:
+    letters = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
+    plain = st.text(letters, min_size=1).filter(lambda text: text != "null")
+    return plain | st.sampled_from(LIKE_YAML)
 
 
 def _settable() -> st.SearchStrategy[dict[Key, Any]]:
@@ -357,7 +367,20 @@ def _settable() -> st.SearchStrategy[dict[Key, Any]]:
 
 
 def _as_text(value: object) -> str:
+    if isinstance(value, dict | list):
+        return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True)
     return "null" if value is None else str(value)
+
+
+def _told(value: object) -> object:
+    """Return a value in texts, secrets told."""
+    if isinstance(value, Mapping):
+        return {key: _told(each) for key, each in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, list | tuple):
+        return [_told(each) for each in value]
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _outcome(text: str, environ: Mapping[str, str], at: Path) -> Config | str:
@@ -386,4 +409,4 @@ def test_the_environment_says_what_the_file_says(tmp_path: Path, chosen: dict[Ke
             if key in chosen and isinstance(value, float):
                 assert math.isclose(value, chosen[key])
             elif key in chosen:
-                assert str(value) == str(chosen[key])
+                assert _told(value) == _told(chosen[key])

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from ruasr_tel.plugins import ADAPTER_GROUP, Adapter, adapters
+from ruasr_tel.hub import Hub
+from ruasr_tel.metrics import Metrics
+from ruasr_tel.plugins import ADAPTER_GROUP, Adapter, Server, adapters
 from ruasr_tel.testing import running_calls
 
 FOREIGN = """
@@ -35,26 +37,26 @@ def foreign_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     adapters.cache_clear()
 
 
-def test_both_doors_of_this_distribution_are_found() -> None:
-    assert {"audiosocket", "vosk_ws"} <= set(adapters())
+def test_the_doors_of_this_distribution_are_found() -> None:
+    assert {"audiosocket", "rest", "vosk_ws"} <= set(adapters())
 
 
 @pytest.mark.usefixtures("foreign_door")
 def test_a_third_party_adds_a_door_by_entry_point() -> None:
-    assert list(adapters()) == ["audiosocket", "carrier_pigeon", "vosk_ws"]
+    assert list(adapters()) == ["audiosocket", "carrier_pigeon", "rest", "vosk_ws"]
     assert adapters()["carrier_pigeon"].phone is None
 
 
-@pytest.mark.parametrize("name", ["audiosocket", "vosk_ws"])
-async def test_an_adapter_offers_a_section_a_door_and_a_phone(name: str) -> None:
+@pytest.mark.parametrize("name", ["audiosocket", "rest", "vosk_ws"])
+async def test_an_adapter_offers_a_section_a_door_and_maybe_a_phone(name: str) -> None:
     adapter = adapters()[name]
     assert isinstance(adapter, Adapter)
     assert adapter.name == name
     assert adapter.config.model_config.get("extra") == "forbid"
     assert adapter.config.model_config.get("frozen")
     assert {"enabled", "host", "port"} <= set(adapter.config.model_fields)
-    assert adapter.phone is not None
+    assert (adapter.phone is not None) == (name != "rest")
     async with running_calls() as calls:
-        door = adapter.create(adapter.config(), calls)
+        door = adapter.create(adapter.config(), Server(calls, Hub(), Metrics()))
         assert "127.0.0.1" in door.url
         await door.close()  # also one that never listened

@@ -8,5 +8,8 @@ from ruasr_tel_adapters.audiosocket.server import AudioSocketDoor, create
 __all__ = ["ADAPTER", "AudioSocketConfig", "AudioSocketDoor", "create"]
 
 ADAPTER = Adapter(
-    name="audiosocket", config=AudioSocketConfig, create=create, phone=AudioSocketPhone()
+    name="audiosocket",
+    config=AudioSocketConfig,
+    create=lambda config, server: create(config, server.calls),
+    phone=AudioSocketPhone(),
 )

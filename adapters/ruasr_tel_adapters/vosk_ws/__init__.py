@@ -7,4 +7,9 @@ from ruasr_tel_adapters.vosk_ws.server import VoskWsDoor, create
 
 __all__ = ["ADAPTER", "VoskWsConfig", "VoskWsDoor", "create"]
 
-ADAPTER = Adapter(name="vosk_ws", config=VoskWsConfig, create=create, phone=VoskPhone())
+ADAPTER = Adapter(
+    name="vosk_ws",
+    config=VoskWsConfig,
+    create=lambda config, server: create(config, server.calls),
+    phone=VoskPhone(),
+)

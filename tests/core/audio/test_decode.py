@@ -276,3 +276,11 @@ def test_closing_closes_the_file(tmp_path: Path) -> None:
         pass
 
     assert source.closed
+
+
+@pytest.mark.parametrize("count", [3, 7, 8, 9, 64])
+def test_any_number_of_channels_comes_back(tmp_path: Path, count: int) -> None:
+    channels = np.stack([tone(8000, 0.5) // (n + 1) for n in range(count)]).astype(np.int16)
+    recording = open_recording(write_wav(tmp_path / "many.wav", channels))
+    assert recording.channels == count
+    assert read_all(recording).tolist() == channels.tolist()

@@ -1,0 +1,103 @@
+"""The REST door: a listener and its routes."""
+
+import errno
+
+from aiohttp import web
+
+from ruasr_tel.errors import ConfigError, PortTaken
+from ruasr_tel.plugins import Server
+from ruasr_tel_adapters.rest.api import API, Api
+from ruasr_tel_adapters.rest.audio import OUTLINES, Outlines
+from ruasr_tel_adapters.rest.config import RestConfig
+from ruasr_tel_adapters.rest.operations import add
+from ruasr_tel_adapters.rest.pages import add_pages, own_origin, plain_types
+from ruasr_tel_adapters.rest.problems import problems
+from ruasr_tel_adapters.rest.routes import DOCUMENTS, OPERATIONS
+from ruasr_tel_adapters.rest.seed_socket import SOCKETS, Sockets, seed_socket
+
+BACKLOG = 1024
+"""Connects that the kernel holds for us while the loop is busy."""
+LAST_ANSWERS_S = 5.0
+"""How long answers may take after the stop of every stream and wait."""
+LINGER_S = 1.0
+"""How long the rest of a refused body is read, so that its sender can read why (RFC 9112 9.6)."""
+
+
+def make_app(config: RestConfig, server: Server) -> web.Application:
+    """Return the application with all routes."""
+    app = web.Application(
+        middlewares=[plain_types, problems, own_origin], client_max_size=config.max_body_bytes
+    )
+    app[API] = Api(config, server)
+    app[OUTLINES] = Outlines()
+    app[SOCKETS] = Sockets()
+    add(app, OPERATIONS)
+    for path, handler in DOCUMENTS.items():
+        app.router.add_get(path, handler)
+    app.router.add_get("/ws", seed_socket)
+    add_pages(app)
+    return app
+
+
+class RestDoor:
+    """Listens for HTTP.
+
+    Args:
+        config: the door's section.
+        server: the rest of the server.
+    """
+
+    def __init__(self, config: RestConfig, server: Server) -> None:
+        self._config = config
+        self._app = make_app(config, server)
+        self._port = config.port
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens: `http://127.0.0.1:49153`."""
+        host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
+        return f"http://{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Begin to listen.
+
+        Raises:
+            PortTaken: the port is in use.
+            ConfigError: the address cannot be listened on for another reason.
+        """
+        self._runner = web.AppRunner(
+            self._app,
+            access_log=None,
+            shutdown_timeout=LAST_ANSWERS_S,
+            lingering_time=LINGER_S,
+            handle_signals=False,
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._config.host, self._config.port, backlog=BACKLOG)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(
+                    f"{self.url} (doors.rest) is in use by another program: "
+                    "stop that one or set doors.rest.port"
+                ) from error
+            raise ConfigError(
+                f"doors.rest.host and port: cannot listen on {self.url}: {error.strerror}"
+            ) from error
+        address: tuple[str, int] = self._runner.addresses[0]
+        self._port = address[1]
+
+    async def stop_accepting(self) -> None:
+        """Refuse new recordings and calls with 503 from now on; reading goes on."""
+        self._app[API].accepting = False
+
+    async def close(self) -> None:
+        """End the calls of the seed's socket with their finals, all streams and waits; close."""
+        await self.stop_accepting()
+        self._app[API].closing.set()
+        await self._app[SOCKETS].close()
+        if self._runner is not None:
+            await self._runner.cleanup()

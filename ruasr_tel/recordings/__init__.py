@@ -1,0 +1,1 @@
+"""A recording as a durable job: fetch, decode, recognise, assemble, store, deliver."""

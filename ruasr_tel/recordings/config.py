@@ -1,0 +1,54 @@
+"""How recordings are worked off."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from sqlalchemy.engine import URL
+
+from ruasr_tel.recordings.recognise import RecogniseConfig
+from ruasr_tel.store import state_dir
+
+DATABASE_NAME = "jobs.db"
+"""The SQLite file of the queues."""
+
+
+class RecordingsConfig(RecogniseConfig):
+    """Recordings as durable jobs; they need the store."""
+
+    enabled: bool = True
+    """Whether to take recordings."""
+    dir: Path | None = None
+    """Folder of uploads, fetched files and the queues; null is `recordings` in the state folder."""
+    database: SecretStr | None = None
+    """`postgresql://USER:PASSWORD@HOST/NAME` of the queues, where several servers share them; they
+    then need one `dir`, too. Null is a file `jobs.db` in `dir`."""
+    machine: str | None = None
+    """This server among those that share the database, the same after a restart; null is the
+    host's name and `dir`."""
+    concurrency: int = Field(2, ge=1, le=1000)
+    """Recordings worked on at once: one is fetched while the engine works on the other."""
+    per_minute: int | None = Field(None, ge=1, le=100_000)
+    """Recordings that may begin in any minute, tries again included; null is no limit."""
+    max_waiting: int = Field(10_000, ge=1, le=1_000_000)
+    """Recordings that wait or run; more are refused."""
+    fetch_attempts: int = Field(5, ge=1, le=100)
+    """Tries to fetch a recording; they are 10 s, 30 s, 90 s, … apart, at most an hour."""
+    recognise_attempts: int = Field(3, ge=1, le=100)
+    """Tries to recognise one while the engine answers nothing."""
+    deliveries: int = Field(32, ge=1, le=1000)
+    """Results being delivered at once."""
+    deliveries_per_host: int = Field(4, ge=1, le=1000)
+    """Results being delivered at once to one host: one that hangs holds up no other."""
+    keep_audio: bool = True
+    """Whether the audio is kept as long as the result, for the player of the web console."""
+
+    def folder(self) -> Path:
+        """Return `dir`, absolute."""
+        return (self.dir or state_dir() / "recordings").absolute()
+
+    def database_url(self) -> str:
+        """Return the URL of the queues' database, with the password: not for the log."""
+        if self.database is not None:
+            return self.database.get_secret_value()
+        path = str(self.folder() / DATABASE_NAME)
+        return URL.create("sqlite", database=path).render_as_string(hide_password=False)

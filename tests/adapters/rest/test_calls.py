@@ -1,0 +1,117 @@
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ruasr_tel.testing import tone
+from ruasr_tel.types import CallId
+from ruasr_tel_adapters.rest import RestConfig
+from tests.adapters.rest.fakes import Rest, listening
+
+ID = "0b2c6e5a-8f0d-4c1e-9b1a-1f2e3d4c5b6a"
+
+
+async def test_a_running_call_is_shown_with_what_was_said_and_how_loud_it_is(rest: Rest) -> None:
+    call = rest.calls.open(door="vosk_ws", call_id=CallId("c1"), peer="127.0.0.1:5")
+    leg = call.open_leg(8000)
+    leg.push(tone(0.5, level=32767))
+    (shown,) = (await rest.json("GET", "/v1/calls/live"))["items"]
+    assert (shown["call_id"], shown["door"], shown["profile"]) == ("c1", "vosk_ws", "default")
+    assert datetime.fromisoformat(shown["since"]).tzinfo == UTC
+    (party,) = shown["legs"]
+    assert (party["leg_id"], party["channel"], party["clock_s"]) == ("c1/0", 0, 0.5)
+    assert abs(party["level_db"] + 3.01) < 0.1  # a full-scale sine
+    await call.end("eof")
+    assert await rest.json("GET", "/v1/calls/live") == {"items": []}
+
+
+async def test_what_is_announced_of_a_call_comes_with_it(rest: Rest) -> None:
+    said = {"caller": "+7495", "leg": "agent", "profile": "yesno", "queue": {"name": "x"}}
+    shown = await rest.json("PUT", f"/v1/calls/{ID.upper()}", json=said)
+    details = {"caller": "+7495", "leg": "agent", "queue": {"name": "x"}}
+    assert shown == {"call_id": ID, "profile": "yesno", "details": details}
+    call = rest.calls.open(door="audiosocket", call_id=CallId(ID), peer="")
+    (running,) = (await rest.json("GET", "/v1/calls/live"))["items"]
+    assert (running["profile"], running["details"]) == ("yesno", details)
+    problem = await rest.json("PUT", f"/v1/calls/{ID}", 409, json=said)
+    assert problem["detail"] == f"call {ID} is running already"
+    await call.end("eof")
+
+
+async def test_a_bad_announcement_names_its_field(rest: Rest) -> None:
+    problem = await rest.json("PUT", "/v1/calls/7", 422, json={})
+    assert problem["errors"] == [{"field": "call_id", "message": "not a UUID"}]
+    problem = await rest.json("PUT", f"/v1/calls/{ID}", 422, json={"profile": "x"})
+    assert problem["errors"][0]["field"] == "profile"
+    problem = await rest.json("PUT", f"/v1/calls/{ID}", 422, json={"any": ["\0"]})
+    assert problem["detail"] == "holds the character U+0000"
+    await rest.json("PUT", f"/v1/calls/{ID}", 422, json={"callback_url": "file:///etc/passwd"})
+
+
+async def test_the_events_of_a_call_come_as_they_happen_and_are_resumed(rest: Rest) -> None:
+    address = "/v1/calls/c1/events"
+    async with rest.client.get(address) as response:
+        await response.content.readuntil(b"\n\n")
+        call = rest.calls.open(door="vosk_ws", call_id=CallId("c1"), peer="p")
+        await call.end("eof")
+        text = (await response.content.read()).decode()
+    first, second, end = text.strip().split("\n\n")
+    assert end == "event: end\ndata: {}"
+    number, kind, data = first.split("\n")
+    assert kind == "event: CallStarted"
+    started = json.loads(data.removeprefix("data: "))
+    assert (started["event"], started["call_id"], started["peer"]) == ("CallStarted", "c1", "p")
+    assert second.split("\n")[1] == "event: CallEnded"
+
+    seen = {"Last-Event-ID": number.removeprefix("id: ")}
+    async with rest.client.get(address, headers=seen) as response:
+        assert (await response.text()).split("\n\n")[1:-1] == [second, end]
+    seen = {"Last-Event-ID": second.split("\n")[0].removeprefix("id: ")}
+    async with rest.client.get(address, headers=seen) as response:
+        assert response.status == 204
+    async with rest.client.get(address, headers={"Last-Event-ID": "other-1"}) as response:
+        assert (await response.text()).split("\n\n")[1:] == [first, second, end, ""]
+
+
+async def test_the_events_of_all_calls_come_from_now_on(rest: Rest) -> None:
+    await rest.calls.open(door="vosk_ws", call_id=CallId("before"), peer="").end("eof")
+    async with rest.client.get("/v1/events") as response:
+        await response.content.readuntil(b"\n\n")
+        call = rest.calls.open(door="vosk_ws", call_id=CallId("now"), peer="")
+        block = (await response.content.readuntil(b"\n\n")).decode()
+        assert '"call_id": "now"' in block
+        await call.end("eof")
+        closing = asyncio.create_task(rest.door.close())
+        rest_of_it = (await response.content.read()).decode()
+        await closing
+    assert "event: end" not in rest_of_it  # the client is to come back
+
+
+async def test_a_quiet_stream_has_a_pulse_and_streams_are_limited(tmp_path: Path) -> None:
+    config = RestConfig(keep_alive_s=0.05, max_streams=1)
+    async with listening(tmp_path, config) as rest, rest.client.get("/v1/events") as response:
+        for _ in range(3):
+            assert await response.content.readuntil(b"\n\n") == b": still here\n\n"
+        problem = await rest.json("GET", "/v1/events", 503)
+        assert problem["detail"] == "1 event streams are open (doors.rest.max_streams)"
+
+
+async def test_history_is_listed_and_looked_at(rest: Rest) -> None:
+    page = await rest.json("GET", "/v1/calls?text=алло&limit=7")
+    assert [each["call_id"] for each in page["items"]] == ["old"]
+    assert rest.store.asked == [{"since": None, "limit": 7, "cursor": None, "text": "алло"}]
+    assert (await rest.json("GET", "/v1/calls/old"))["call"]["door"] == "vosk_ws"
+    assert (await rest.json("GET", "/v1/calls/new", 404))["detail"] == "no call new is known"
+    await rest.json("GET", "/v1/calls/a%00b", 404)
+    await rest.json("GET", "/v1/calls?cursor=x", 422)
+
+
+async def test_the_events_of_a_call_long_gone_are_not_promised(rest: Rest) -> None:
+    problem = await rest.json("GET", "/v1/calls/old/events", 410)
+    assert problem["detail"] == "the events of old are not kept; /v1/calls/old has its text"
+
+
+async def test_history_that_is_switched_off_says_so(tmp_path: Path) -> None:
+    async with listening(tmp_path, store=False) as rest:
+        problem = await rest.json("GET", "/v1/calls", 503)
+        assert problem["detail"] == "history is switched off (store.enabled)"

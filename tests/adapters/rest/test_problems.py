@@ -1,0 +1,43 @@
+import pytest
+from aiohttp import web
+
+from ruasr_tel.errors import ConfigError, Overloaded
+from ruasr_tel_adapters.rest.problems import Problem, as_problem
+from tests.adapters.rest.fakes import Rest
+
+
+async def test_an_address_and_a_method_that_are_not_there_are_problems(rest: Rest) -> None:
+    problem = await rest.json("GET", "/nothing", 404)
+    assert problem == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "there is no such address; /docs lists all",
+        "errors": [],
+    }
+    async with rest.client.delete("/v1/recordings") as response:
+        assert response.status == 405
+        assert response.headers["Allow"] == "GET,POST"
+        assert (await response.json())["detail"] == "not with this method, but with GET,POST"
+
+
+async def test_a_fault_of_ours_says_nothing_of_itself(rest: Rest) -> None:
+    rest.recordings.refusal = RuntimeError("secret")
+    problem = await rest.json("POST", "/v1/recordings", 500, json={"url": "http://a/b"})
+    assert problem["detail"] == "a fault of the server, not of the request; its log says more"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "detail"),
+    [
+        (Problem(418, "a teapot"), 418, "a teapot"),
+        (Overloaded("full"), 503, "full"),
+        (ConfigError("no such key"), 422, "no such key"),
+        (web.HTTPBadRequest(text="400: what?"), 400, "what?"),
+        (web.HTTPRequestHeaderFieldsTooLarge(), 431, "Request Header Fields Too Large"),
+    ],
+)
+def test_every_error_has_its_problem(error: Exception, status: int, detail: str) -> None:
+    problem = as_problem(error)
+    assert (problem.status, problem.detail) == (status, detail)
+    assert problem.response().content_type == "application/problem+json"
