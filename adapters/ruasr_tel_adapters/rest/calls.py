@@ -27,7 +27,7 @@ from ruasr_tel_adapters.rest.schema import (
     PageQuery,
     storable,
 )
-from ruasr_tel_adapters.rest.sse import EVENT_STREAM, last_event, send_events
+from ruasr_tel_adapters.rest.sse import EVENT_STREAM, StreamQuery, last_event, send_events
 
 if TYPE_CHECKING:
     from ruasr_tel.store import Store
@@ -214,7 +214,9 @@ OPERATIONS = (
         _STREAM | {204: Answer("Nothing more will come.")},
         (404, 410, 503),
         "Server-sent events as on /asyncapi; `Last-Event-ID` resumes.",
+        StreamQuery,
         path_fields=_CALL_ID,
+        endless=True,
     ),
     Operation(
         "GET",
@@ -225,5 +227,7 @@ OPERATIONS = (
         _STREAM,
         (503,),
         "Server-sent events as on /asyncapi, from now on; `Last-Event-ID` resumes.",
+        StreamQuery,
+        endless=True,
     ),
 )

@@ -44,6 +44,7 @@ class Operation:
         body: content type -> model of the body.
         path_fields: name in the path -> what it is; one called `uuid` or `id` is a UUID.
         deprecated: whether new clients should take something else.
+        endless: whether it is a stream.
     """
 
     method: str
@@ -58,9 +59,12 @@ class Operation:
     body: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     path_fields: Mapping[str, str] = field(default_factory=dict)
     deprecated: bool = False
+    endless: bool = False
 
 
 def add(app: web.Application, operations: tuple[Operation, ...]) -> None:
-    """Route the operations."""
+    """Route the operations; what can be got and ends can be asked for by HEAD, too."""
     for operation in operations:
         app.router.add_route(operation.method, operation.path, operation.handler)
+        if operation.method == "GET" and not operation.endless:
+            app.router.add_route("HEAD", operation.path, operation.handler)

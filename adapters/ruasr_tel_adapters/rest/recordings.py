@@ -26,7 +26,7 @@ from ruasr_tel_adapters.rest.schema import (
     Wishes,
     show,
 )
-from ruasr_tel_adapters.rest.sse import EVENT_STREAM, last_event, send_events
+from ruasr_tel_adapters.rest.sse import EVENT_STREAM, StreamQuery, last_event, send_events
 from ruasr_tel_adapters.rest.upload import receive
 
 if TYPE_CHECKING:
@@ -244,7 +244,8 @@ OPERATIONS = (
             202: Answer("It was accepted and will not be lost.", {JSON: RecordingDocument}),
         },
         (400, 406, 409, 413, 415, 422, 429, 503, 507),
-        "With `?wait=30` the answer comes when it is done, at most that many seconds later.",
+        "With `?wait=30` the answer comes when it is done, at most that many seconds later. "
+        "A second order with the same key (`Idempotency-Key`) is the first one.",
         SubmitQuery,
         {JSON: RecordingOrder, FORM: RecordingForm},
     ),
@@ -289,6 +290,8 @@ OPERATIONS = (
         {200: _STREAM, 204: Answer("Nothing more will come.")},
         (404, 422, 503),
         "Server-sent events; `Last-Event-ID` resumes.",
+        StreamQuery,
         path_fields=_ID,
+        endless=True,
     ),
 )

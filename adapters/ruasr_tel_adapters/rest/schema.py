@@ -239,7 +239,7 @@ class Announce(BaseModel):
     linkedid: Text | None = None
     """The PBX's name of the whole conversation (Asterisk: LINKEDID)."""
     callback_url: Url | None = None
-    """Where the finals and the end of this call are posted."""
+    """Where somebody wants to be told of this call; shown with it like the other fields."""
 
 
 class Announced(_Model):

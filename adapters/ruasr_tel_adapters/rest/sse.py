@@ -8,11 +8,22 @@ from contextlib import aclosing
 from typing import Final, TypeVar
 
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
 
 from ruasr_tel_adapters.rest.api import API, Api
 from ruasr_tel_adapters.rest.problems import Problem
 
 T = TypeVar("T")
+
+
+class StreamQuery(BaseModel):
+    """Where a stream goes on."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    last_event_id: str = Field("", max_length=100)
+    """`id` of the last event that the client has; the header Last-Event-ID does the same."""
+
 
 EVENT_STREAM: Final = "text/event-stream"
 PULSE: Final = b": still here\n\n"

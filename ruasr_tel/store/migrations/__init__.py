@@ -14,6 +14,9 @@ from sqlalchemy import Connection
 def upgrade(connection: Connection, revision: str = "head") -> None:
     """Upgrade within the connection's transaction: all of it, or nothing.
 
+    One at a time in a process: Alembic keeps what it works on in modules of its own
+    (alembic.context, alembic.op).
+
     Args:
         connection: in a transaction; not committed here.
         revision: where to.

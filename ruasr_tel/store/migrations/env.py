@@ -4,10 +4,5 @@ from alembic import context
 
 from ruasr_tel.store.tables import Base
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
-    transactional_ddl=True,  # SQLite can, once BEGIN is said aloud, which database.py does
-)
-with context.begin_transaction():
-    context.run_migrations()
+context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+context.run_migrations()  # in the caller's transaction

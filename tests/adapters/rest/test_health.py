@@ -16,6 +16,13 @@ async def test_a_server_without_its_engine_lives_and_is_not_ready(rest: Rest) ->
     assert (await rest.json("GET", "/is_alive"))["error"] is True
 
 
+async def test_a_balancer_may_ask_without_wanting_an_answer(rest: Rest) -> None:
+    async with rest.client.head("/readyz") as response:
+        assert (response.status, await response.read()) == (200, b"")
+    async with rest.client.head("/v1/events") as response:
+        assert response.status == 405
+
+
 async def test_a_server_that_stops_is_not_ready_and_takes_no_orders(rest: Rest) -> None:
     await rest.door.stop_accepting()
     problem = await rest.json("GET", "/readyz", 503)

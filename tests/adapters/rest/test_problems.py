@@ -17,8 +17,8 @@ async def test_an_address_and_a_method_that_are_not_there_are_problems(rest: Res
     }
     async with rest.client.delete("/v1/recordings") as response:
         assert response.status == 405
-        assert response.headers["Allow"] == "GET,POST"
-        assert (await response.json())["detail"] == "not with this method, but with GET,POST"
+        assert response.headers["Allow"] == "GET,HEAD,POST"
+        assert (await response.json())["detail"] == "not with this method, but with GET,HEAD,POST"
 
 
 async def test_a_fault_of_ours_says_nothing_of_itself(rest: Rest) -> None:

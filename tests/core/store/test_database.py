@@ -126,6 +126,15 @@ async def test_an_error_of_the_database_repeats_no_values(store: Store) -> None:
     assert "s3cr3t" not in cause(caught.value)
 
 
+async def test_an_error_of_sqlite_repeats_no_values_at_all(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/ruasr.db")
+    await store.open()
+    with pytest.raises(IntegrityError) as caught:
+        await store.add_recording("a", order(name=None, callback_secret="s3cr3t"), START)
+    await store.close()
+    assert "s3cr3t" not in str(caught.value)
+
+
 def test_an_error_without_words_is_named() -> None:
     assert cause(TimeoutError()) == "TimeoutError"
 

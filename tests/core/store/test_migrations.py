@@ -12,6 +12,7 @@ from ruasr_tel.errors import StoreError
 from ruasr_tel.store import Store
 from ruasr_tel.store.database import usable
 from ruasr_tel.store.tables import Base
+from ruasr_tel.testing import TIMEOUT_S
 from tests.core.store.samples import START, order
 
 
@@ -74,7 +75,9 @@ async def test_opening_again_changes_nothing(url: str, store: Store) -> None:
 
 async def test_servers_that_start_at_once_make_one_set_of_tables(url: str) -> None:
     stores = [Store(url) for _ in range(4)]
-    await asyncio.gather(*(store.open() for store in stores))
+    async with asyncio.timeout(TIMEOUT_S):
+        opened = await asyncio.gather(*(store.open() for store in stores), return_exceptions=True)
+    assert opened == [None] * 4
     await stores[0].add_recording("a", order(), START)
     assert await stores[3].recording("a") is not None
     for store in stores:

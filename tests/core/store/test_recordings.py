@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
+from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ruasr_tel.recordings.model import Channels, Order, Recording, State
@@ -17,6 +18,8 @@ from ruasr_tel.recordings.render import to_json
 from ruasr_tel.store import Store
 from ruasr_tel.store.database import usable
 from ruasr_tel.store.tables import Result
+from ruasr_tel.testing import TIMEOUT_S
+from tests.core.store.postgres import Postgres
 from tests.core.store.samples import START, at, dialogue, new_id, order
 
 ON_ONE_DATABASE = settings(
@@ -171,6 +174,29 @@ async def test_one_of_many_results_at_once_is_stored(store: Store) -> None:
     found = await store.recording("a")
     assert found is not None
     assert found.result == dialogue(texts[kept.index(True)])
+
+
+async def test_a_result_waits_for_a_cancellation_under_way(postgres: Postgres) -> None:
+    """SQLite has one writer at a time and needs no such care."""
+    url = postgres.new_database()
+    store = Store(url)
+    await store.open()
+    await store.add_recording("a", order(), START)
+    engine = create_async_engine(usable(url), isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as other, engine.connect() as watcher:
+            await other.execute(sql("BEGIN"))
+            await other.execute(sql("UPDATE recordings SET state = 'cancelled'"))
+            result = asyncio.create_task(store.set_result("a", dialogue()))
+            async with asyncio.timeout(TIMEOUT_S):
+                waits = sql("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                while not result.done() and not await watcher.scalar(waits):
+                    pass
+            await other.execute(sql("COMMIT"))
+            assert not await result
+    finally:
+        await engine.dispose()
+        await store.close()
 
 
 async def test_a_list_has_no_results(store: Store) -> None:

@@ -80,6 +80,25 @@ async def test_nothing_of_an_old_call_is_left(store: Store) -> None:
     assert (await store.calls(text="ёлка")).items == ()
 
 
+async def test_what_comes_after_a_purge_is_on_no_old_page(store: Store) -> None:
+    async def add(name: str) -> None:
+        await add_call(store, name, 100)
+        await add_recording(store, name, 100, State.DONE)
+        await store.add_delivery(
+            Delivery(name, 1, "https://crm.example", NOW - 100 * DAY, None, CallId(name))
+        )
+
+    for name in ("a", "b", "c"):
+        await add(name)
+    calls, recordings = await store.calls(limit=1), await store.recordings(limit=1)
+    deliveries = await store.deliveries(limit=1)
+    await store.purge(NOW, StoreConfig())
+    await add("d")
+    assert (await store.calls(cursor=calls.next_cursor)).items == ()
+    assert (await store.recordings(cursor=recordings.next_cursor)).items == ()
+    assert (await store.deliveries(cursor=deliveries.next_cursor)).items == ()
+
+
 async def test_a_recording_in_work_stays_however_old(store: Store) -> None:
     await add_recording(store, "a", 400, State.RECOGNISING)
     assert await store.purge(NOW, StoreConfig(keep_days=1)) == Purged(0, (), 0)
