@@ -1,6 +1,7 @@
 """One party's audio: its clock, voice activity, buffer, partials and ledger."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ class Leg:
         if self._newest is None or self._around.mono() - self._last_audio_s > STALE_LEVEL_S:
             return None
         power = float(np.square(self._newest, dtype=np.float64).mean()) / 32768**2
-        return 10 * math.log10(max(power, _LEAST_POWER))
+        return 10.0 * math.log10(max(power, _LEAST_POWER))
 
     def push(self, samples: Samples) -> None:
         """Add audio; never blocks.

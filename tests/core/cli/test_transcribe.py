@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from ruasr_tel.cli import transcribe as command
 from ruasr_tel.cli.root import app
-from ruasr_tel.events import Final
+from ruasr_tel.recordings.model import Dialogue
 from ruasr_tel.testing import silence
 from ruasr_tel.types import Samples
 
@@ -70,7 +70,7 @@ def test_srt_has_numbered_cues() -> None:
     assert result.exit_code == 0
     cues = result.stdout.rstrip("\n").split("\n\n")
     for number, cue in enumerate(cues, 1):
-        head, times, text = cue.splitlines()
+        head, times, *text = cue.splitlines()
         assert head == str(number)
         start, end = times.split(" --> ")
         assert start.startswith("00:00:0")
@@ -133,12 +133,12 @@ def test_a_recording_that_was_cut_short_is_read_and_told(tmp_path: Path) -> None
 def test_a_stretch_that_the_engine_fails_on_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     recognise = command._one
 
-    async def gappy(*given: Any) -> list[Final]:
-        (final,) = await recognise(*given)
-        return [
-            final,
-            replace(final, text="", words=(), start_s=1.0, end_s=2.5, error="too [hard]"),
-        ]
+    async def gappy(*given: Any) -> Dialogue:
+        dialogue = await recognise(*given)
+        (segment,) = dialogue.transcript.segments
+        gap = replace(segment, text="", words=(), start_s=1.0, end_s=2.5, error="too [hard]")
+        transcript = replace(dialogue.transcript, segments=(segment, gap))
+        return replace(dialogue, transcript=transcript)
 
     monkeypatch.setattr(command, "_one", gappy)
     result = run(EIGHT, BEGIN)
