@@ -185,8 +185,6 @@ class BoundaryBuffer:
         if len(samples):
             self._audio.append(samples)
         self._queued.extend(probabilities)
-        if not self._queued:
-            return events
         late = min(self._presumed, len(self._queued))  # a flush has counted these windows already
         self._presumed -= late
         done = late

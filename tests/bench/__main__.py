@@ -1,0 +1,59 @@
+"""`python -m tests.bench [WHAT…]`: figures, and exit code 1 if anything was lost."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from ruasr_tel.log import LogConfig, set_up_logging
+from tests.bench import report
+from tests.bench.calls import calls
+from tests.bench.engine import engine
+from tests.bench.kill import kill
+from tests.bench.load import Broken
+from tests.bench.partials import partials
+from tests.bench.rooms import audio, frames, vad
+
+ROOMS: dict[str, Callable[[], None]] = {
+    "vad": vad,
+    "audio": audio,
+    "frames": frames,
+    "engine": engine,
+}
+LOADS: dict[str, tuple[Callable[[int, float, int], bool], int, float]] = {
+    "calls": (calls, 50, 60.0),
+    "partials": (partials, 50, 20.0),
+    "kill": (kill, 20, 30.0),
+}
+"""What runs the server: function, calls at once, seconds."""
+
+
+def main() -> int:
+    """Run what the command line names, everything if nothing."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    known = [*ROOMS, *LOADS]
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"of {', '.join(known)}; all")
+    parser.add_argument("--calls", type=int, help="calls at once")
+    parser.add_argument("--seconds", type=float, help="how long all of them talk at once")
+    parser.add_argument("--seed", type=int, default=1, help="of prompts and pauses")
+    given = parser.parse_args()
+    if unknown := set(given.what) - set(known):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    set_up_logging(LogConfig(level="warning"))
+    report.machine()
+    sound = True
+    for name in given.what or known:
+        if name in ROOMS:
+            ROOMS[name]()
+            continue
+        function, count, seconds = LOADS[name]
+        try:
+            sound &= function(given.calls or count, given.seconds or seconds, given.seed)
+        except Broken as error:
+            report.out.print(f"[bold red]{name} broke[/]")
+            report.out.print(str(error), markup=False)
+            sound = False
+    return 0 if sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
