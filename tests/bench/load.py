@@ -131,6 +131,9 @@ def _server(plan: Plan, events: Path, log: Path) -> Iterator[tuple["subprocess.P
         f"sinks.jsonl.path={events}",
         "doors.audiosocket.port=0",
         "doors.vosk_ws.port=0",
+        "doors.rest.enabled=false",
+        "store.enabled=false",
+        "recordings.enabled=false",
         "log.format=json",
         *plan.settings,
     ]

@@ -34,7 +34,7 @@ PROMPT = Path(__file__).parents[1] / "data/wav/agent-loggedoff.wav"
 
 def configured(**overrides: Any) -> Config:
     """Return a configuration with both doors on free ports; `__` stands for a dot."""
-    free = {"doors.vosk_ws.port": 0, "doors.audiosocket.port": 0, "sinks.log.enabled": False}
+    free = {f"doors.{name}.port": 0 for name in adapters()} | {"sinks.log.enabled": False}
     given = {name.replace("__", "."): value for name, value in overrides.items()}
     return load_config(None, environ={}, overrides=free | given).config
 

@@ -77,6 +77,7 @@ class Server:
         given = {
             "doors.vosk_ws.port": 0,
             "doors.audiosocket.port": 0,
+            "doors.rest.port": 0,
             "sinks.jsonl.path": "/dev/stdout",
             "log.format": "json",
         } | {name.replace("__", "."): value for name, value in settings.items()}

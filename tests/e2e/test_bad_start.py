@@ -9,7 +9,12 @@ import pytest
 
 from tests.e2e.server import ROOT, ruasr_tel
 
-FREE = ("-s", "doors.vosk_ws.port=0", "-s", "doors.audiosocket.port=0", "-s", "log.level=error")
+FREE = (
+    *("-s", "doors.vosk_ws.port=0"),
+    *("-s", "doors.audiosocket.port=0"),
+    *("-s", "doors.rest.port=0"),
+    *("-s", "log.level=error"),
+)
 
 
 def refused(*words: str | Path, code: int = 2, **variables: str) -> str:

@@ -17,7 +17,11 @@ from ruasr_tel.config_show import reference
 
 ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "models"
-FREE = ("-s", "doors.vosk_ws.port=0", "-s", "doors.audiosocket.port=0")
+FREE = (
+    *("-s", "doors.vosk_ws.port=0"),
+    *("-s", "doors.audiosocket.port=0"),
+    *("-s", "doors.rest.port=0"),
+)
 
 
 def run(*words: str) -> Result:

@@ -11,8 +11,13 @@ from typer.testing import CliRunner, Result
 from ruasr_tel.app import Running
 from ruasr_tel.cli import serve as command
 from ruasr_tel.cli.root import app
+from ruasr_tel.plugins import adapters
 
-FREE = ("-s", "doors.vosk_ws.port=0", "-s", "doors.audiosocket.port=0")
+FREE = (
+    *("-s", "doors.vosk_ws.port=0"),
+    *("-s", "doors.audiosocket.port=0"),
+    *("-s", "doors.rest.port=0"),
+)
 
 
 def run(*words: str) -> Result:
@@ -63,8 +68,8 @@ def test_a_taken_port_of_the_metrics_is_named() -> None:
 
 
 def test_without_a_door_there_is_nothing_to_serve() -> None:
-    off = [f"doors.{name}.enabled=false" for name in ("vosk_ws", "audiosocket")]
-    result = run("-s", off[0], "-s", off[1], "-s", "log.level=error")
+    off = [word for name in adapters() for word in ("-s", f"doors.{name}.enabled=false")]
+    result = run(*off, "-s", "log.level=error")
     assert result.exit_code == 2
     assert result.stderr == (
         "error: every door is switched off: set doors.NAME.enabled of one to true\n"
