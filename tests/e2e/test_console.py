@@ -1,0 +1,367 @@
+"""The web console in a real browser before the real server."""
+
+import asyncio
+import os
+import shutil
+import wave
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from ruasr_tel.audio.decode import open_recording
+from ruasr_tel.plugins import PhoneCall, adapters
+from ruasr_tel.testing import TIMEOUT_S
+from ruasr_tel.types import Samples
+from tests.e2e.console_server import ROOT, console_server
+
+playwright_api = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
+
+from playwright.async_api import Page, Route, async_playwright, expect  # noqa: E402 - see above
+
+CHROMIUM = shutil.which("chromium") or ""
+WAV = ROOT / "tests/data/wav"
+CONSOLE = ROOT / "adapters/ruasr_tel_adapters/rest/console"
+SHORT = WAV / "all-circuits-busy-now.wav"
+TWO_PHRASES = WAV / "pbx-invalid.wav"
+LONG = WAV / "vm-options.wav"
+QUIET_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    f"--use-file-for-fake-audio-capture={TWO_PHRASES}",
+]
+DESKTOP = (1280, 900)
+PHONE = (390, 844)
+NARROWEST = 360
+PATIENCE_MS = 3000 * TIMEOUT_S
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed (apt: chromium)"),
+    pytest.mark.asyncio(loop_scope="function"),
+]
+
+
+@dataclass
+class Console:
+    """The console in one browser window; what the browser complains of is kept."""
+
+    page: Page
+    urls: dict[str, str]
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", lambda message: self._note(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(text)
+
+    async def open(self, view: str) -> None:
+        await self.page.goto(f"{self.urls['rest']}/#{view}")
+
+    async def upload(self, file: Path) -> None:
+        """Send a file by the button and open it once it is done."""
+        await self.open("recordings")
+        await self.page.set_input_files("input[type=file]", file)
+        await self.finished(file.name)
+
+    async def finished(self, name: str) -> None:
+        row = self.page.locator(".rows li", has_text=name).first
+        await expect(row.locator(".badge")).to_have_attribute("data-state", "done")
+        await row.get_by_role("link").click()
+        await expect(self.page.locator(".dialogue .turn").first).to_be_visible()
+
+    async def is_too_wide(self) -> bool:
+        too_wide: bool = await self.page.evaluate(
+            "document.documentElement.scrollWidth > innerWidth"
+        )
+        return too_wide
+
+    async def picture(self, name: str) -> None:
+        """Keep what is seen as an artefact; in docs/ when that is asked for."""
+        folders = [Path(folder) for folder in [os.environ.get("RUASR_TEST_ARTEFACTS")] if folder]
+        if os.environ.get("RUASR_TEST_WRITE_DOCS") == "1":
+            folders.append(ROOT / "docs")
+        shot = await self.page.screenshot(full_page=True)
+        assert len(shot) < 300_000
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"console-{name}.png").write_bytes(shot)
+
+
+@pytest.fixture(scope="module")
+def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with console_server(tmp_path_factory.mktemp("state")) as started:
+        yield started
+
+
+@asynccontextmanager
+async def browser(
+    urls: dict[str, str], size: tuple[int, int] = DESKTOP, locale: str = "ru-RU", dark: bool = False
+) -> AsyncIterator[Console]:
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=QUIET_ARGS, timeout=PATIENCE_MS
+        )
+        context = await chromium.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            locale=locale,
+            timezone_id="Europe/Moscow",
+            color_scheme="dark" if dark else "light",
+        )
+        page = await context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        yield Console(page, urls)
+        await chromium.close()
+
+
+@pytest_asyncio.fixture
+async def console(urls: dict[str, str]) -> AsyncIterator[Console]:
+    async with browser(urls) as console:
+        yield console
+        assert console.complaints == []
+
+
+def prompt(file: Path) -> Samples:
+    """Return a mono recording at 8 kHz."""
+    with open_recording(file, 8000) as recording:
+        audio: Samples = np.concatenate([block[0] for block in recording.blocks()])
+    return audio
+
+
+def conversation(path: Path) -> Path:
+    """Write two prompts as two parties: in turn, then over each other, and one leaking."""
+    first, second = prompt(WAV / "vm-intro.wav"), prompt(TWO_PHRASES)
+    left = np.zeros(len(first) + len(second) + 16_000, np.int16)
+    right = left.copy()
+    left[: len(first)] = first
+    begin = len(first) - 9_600  # the last 1.2 s of the first are spoken over
+    right[begin : begin + len(second)] = second
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(np.stack([left, right], axis=1).astype("<i2").tobytes())
+    return path
+
+
+async def dial(urls: dict[str, str], call_id: str, samples: Samples) -> None:
+    """Play a call to its end, at the pace of a call."""
+    phone = adapters()["audiosocket"].phone
+    assert phone is not None
+    url = urls["audiosocket"]
+    await phone.play(
+        PhoneCall(url, call_id, samples, 8000, 1.0, None, lambda _heard: None, lambda _at: None)
+    )
+
+
+async def player_at(page: Page) -> float:
+    at: float = await page.locator("audio").evaluate("audio => audio.currentTime")
+    return at
+
+
+async def test_a_recording_is_sent_read_and_heard_by_its_words(console: Console) -> None:
+    page = console.page
+    await console.upload(LONG)
+    word = page.locator(".dialogue button", has_text="звездочку").first
+    start_s = float(await word.get_attribute("data-start") or "nan")
+    assert start_s > 10
+    await word.click()
+    await expect(word).to_have_class("now")
+    assert start_s - 0.1 <= await player_at(page) < start_s + TIMEOUT_S
+    await page.locator("audio").evaluate("audio => audio.pause()")
+    link = page.get_by_role("link", name="SRT")
+    async with page.expect_download() as coming:
+        await link.click()
+    download = await coming.value
+    assert download.suggested_filename == "vm-options.srt"
+    assert "-->" in (await download.path()).read_text()
+
+
+async def test_words_and_waveform_are_moved_through_by_keys(console: Console) -> None:
+    page = console.page
+    await console.upload(TWO_PHRASES)
+    words = page.locator(".dialogue button")
+    await expect(page.locator(".dialogue button[tabindex='0']")).to_have_count(1)
+    await words.first.focus()
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("ArrowRight")
+    await expect(words.nth(2)).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(words.nth(2)).to_have_class("now")
+    await page.locator("audio").evaluate("audio => audio.pause()")
+    await page.keyboard.press("End")
+    await page.keyboard.press("Space")
+    await expect(words.last).to_have_class("now")
+    await page.locator("audio").evaluate("audio => audio.pause()")
+    await page.get_by_role("slider").focus()
+    await page.keyboard.press("Home")
+    assert await player_at(page) == 0
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("slider")).to_have_attribute("aria-valuenow", "5")
+
+
+async def test_a_recording_of_two_parties_is_a_dialogue_of_two_tracks(
+    console: Console, tmp_path: Path
+) -> None:
+    page = console.page
+    file = conversation(tmp_path / "разговор <img src=x>.wav")
+    await console.open("recordings")
+    data = await page.evaluate_handle(
+        """([bytes, name]) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], name));
+            return transfer;
+        }""",
+        [list(file.read_bytes()), file.name],
+    )
+    await page.dispatch_event(".drop", "drop", {"dataTransfer": data})
+    await console.finished(file.name)
+    await expect(page.get_by_role("heading", level=1)).to_have_text(file.name)  # text, not HTML
+    await expect(page.locator(".turn.side0").first).to_contain_text("оставьте сообщение")
+    await expect(page.locator(".turn.side1").first).to_contain_text("номер не существует")
+    await expect(page.locator(".turn.overlaps").first.locator(".badge").first).to_be_visible()
+    canvas = page.locator("canvas")
+    await expect(canvas).to_be_visible()
+    assert await canvas.evaluate("canvas => canvas.clientHeight") == 144  # two tracks
+    await canvas.click(position={"x": 600, "y": 100})
+    assert await player_at(page) > 1
+    assert not await console.is_too_wide()
+    await console.picture("desktop")
+
+
+async def test_a_call_appears_with_its_text_and_goes_into_history(console: Console) -> None:
+    page = console.page
+    await console.open("live")
+    call_id = str(uuid4())
+    details = {"caller": "+7 495 123-45-67", "note": "<img src=x>"}
+    answer = await page.request.put(f"{console.urls['rest']}/v1/calls/{call_id}", data=details)
+    assert answer.ok
+    calling = asyncio.create_task(dial(console.urls, call_id, prompt(LONG)))
+    card = page.locator(".card", has_text=details["caller"])
+    await expect(card).to_be_visible()
+    await expect(card.locator(".partial")).not_to_be_empty()
+    await expect(card.locator("ol li").first).to_contain_text("один")
+    level = "meter => meter.value > -50"
+    await page.wait_for_function(f"({level})(document.querySelector('.card meter'))")
+    await console.picture("live")
+    await page.set_viewport_size({"width": NARROWEST, "height": 740})
+    assert not await console.is_too_wide()
+    await card.get_by_role("link").click()
+    await expect(page.locator(".said ol li").first).to_contain_text("один")
+    await calling
+    await console.open("live")
+    await console.open("history")
+    await page.get_by_role("searchbox").fill("Звёздочку")
+    await page.keyboard.press("Enter")
+    found = page.locator(f".rows li[data-id='{call_id}']")
+    await found.get_by_role("link").click()
+    await expect(page.locator(".said")).to_contain_text("звездочку")
+    await expect(page.locator(".facts")).to_contain_text("<img src=x>")
+
+
+async def test_a_phone_shows_everything_without_scrolling_sideways(
+    urls: dict[str, str], tmp_path: Path
+) -> None:
+    async with browser(urls, PHONE, dark=True) as console:
+        await console.upload(conversation(tmp_path / "ночной разговор.wav"))
+        await expect(console.page.locator("canvas")).to_be_visible()
+        await console.picture("phone")
+        await console.page.set_viewport_size({"width": NARROWEST, "height": 740})
+        assert not await console.is_too_wide()
+        for view in ("live", "recordings", "microphone", "history"):
+            await console.open(view)
+            await expect(console.page.get_by_role("heading", level=1)).to_be_visible()
+            assert not await console.is_too_wide(), view
+        assert console.complaints == []
+
+
+async def test_the_microphone_is_heard(console: Console) -> None:
+    page = console.page
+    await console.open("microphone")
+    await expect(page.get_by_role("textbox")).to_have_value(console.urls["vosk_ws"])
+    await page.get_by_role("button", name="Говорить").click()
+    await expect(page.locator(".said ol")).to_contain_text("номер не существует")
+    await page.get_by_role("button", name="Стоп").click()
+    await expect(page.get_by_role("button", name="Говорить")).to_be_visible()
+    await expect(page.locator(".complaint")).to_be_hidden()
+
+
+async def test_a_socket_that_may_not_be_spoken_to_is_explained(urls: dict[str, str]) -> None:
+    async with browser(urls) as console:
+        await console.open("microphone")
+        await console.page.get_by_role("textbox").fill("ws://192.0.2.1:2700")
+        await console.page.get_by_role("button", name="Говорить").click()
+        complaint = console.page.locator(".complaint")
+        await expect(complaint).to_contain_text("doors.rest.vosk_url")
+        assert "Content Security Policy" in "".join(console.complaints)
+
+
+async def test_both_languages_say_everything(urls: dict[str, str]) -> None:
+    async with browser(urls, locale="en-GB") as console:
+        page = console.page
+        await console.open("recordings")
+        heading = page.get_by_role("heading", level=1)
+        await expect(heading).to_have_text("Recordings")
+        await page.get_by_role("button", name="Русский").click()
+        await expect(heading).to_have_text("Записи")
+        await page.reload()
+        await expect(heading).to_have_text("Записи")
+        assert await page.evaluate("document.documentElement.lang") == "ru"
+        english, russian = [
+            await page.evaluate(
+                "of => import('/console/js/text.js').then(({ keys }) => keys(of))", language
+            )
+            for language in ("en", "ru")
+        ]
+        assert english == russian
+        assert console.complaints == []
+
+
+async def test_what_goes_wrong_is_said(console: Console) -> None:
+    page = console.page
+    await console.open("recordings")
+    await page.set_input_files("input[type=file]", ROOT / "pyproject.toml")
+    row = page.locator(".rows li", has_text="pyproject.toml").first
+    await expect(row.locator(".badge")).to_have_attribute("data-state", "failed")
+    await expect(row.locator(".bad")).not_to_be_empty()
+    await console.open("nothing")
+    await expect(page.locator("main")).to_have_text("Такой страницы нет")
+
+
+async def test_a_server_that_is_away_is_said(urls: dict[str, str]) -> None:
+    async def away(route: Route) -> None:
+        await route.abort()
+
+    async with browser(urls) as console:
+        await console.open("live")
+        await expect(console.page.locator("#status .good")).to_be_visible()
+        await console.page.route("**/v1/**", away)
+        await expect(console.page.locator("#status .bad")).to_contain_text("не отвечает")
+        await console.page.unroute("**/v1/**")
+        await expect(console.page.locator("#status .good")).to_be_visible()
+
+
+def test_nothing_is_read_as_html_and_nobody_else_is_asked() -> None:
+    code = [path for path in CONSOLE.rglob("*") if path.suffix in (".js", ".html", ".css")]
+    assert code
+    for path in code:
+        text = path.read_text()
+        for forbidden in ("innerHTML", "insertAdjacentHTML", "eval(", "http://", "//cdn"):
+            assert forbidden not in text, path
