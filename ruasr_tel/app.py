@@ -155,8 +155,9 @@ async def serving(config: Config) -> AsyncIterator[Running]:
     metrics = Metrics()
     hub = Hub()
     async with AsyncExitStack() as stack:
+        sinks = config.sinks.sinks()
         store, history_sinks = await stack.enter_async_context(history(config))
-        fanout = Fanout([*config.sinks.sinks(), *history_sinks], config.sinks.queue)
+        fanout = Fanout([*sinks, *history_sinks], config.sinks.queue)
 
         def publish(event: Event) -> None:
             hub.publish(event)

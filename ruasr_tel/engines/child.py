@@ -229,6 +229,8 @@ class Child(asyncio.Protocol):
         reason = self._verdict or _describe(code)
         self._retire()
         _fail(self._ready, self._load_error(reason))
+        if not self._ready.cancelled():
+            self._ready.exception()  # nobody may be waiting for it any more
         for answer in self._pending.values():
             _fail(answer, EngineDied(reason))
         return reason

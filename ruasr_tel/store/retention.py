@@ -1,7 +1,7 @@
 """What is older than the configuration keeps it goes away, a little at a time."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -81,7 +81,7 @@ async def keep_purging(
     """
     while True:
         try:
-            gone = await store.purge(store.now(), config)
+            gone = await _uninterrupted(store.purge(store.now(), config))
             await asyncio.to_thread(forget, gone.recordings)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             _log.error("history was not purged", error=cause(error))
@@ -93,6 +93,16 @@ async def keep_purging(
                 deliveries=gone.deliveries,
             )
         await asyncio.sleep(config.purge_every_h * 3600)
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, Purged]) -> Purged:
+    """Return what comes of it; a cancellation waits, for it would break a connection in use."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _old_calls(now: datetime, config: StoreConfig, profile: str) -> ColumnElement[bool] | None:

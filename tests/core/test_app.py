@@ -78,7 +78,7 @@ async def test_a_call_goes_in_and_its_text_comes_out_and_nothing_stays(tmp_path:
     config = configured(sinks__jsonl__path=events, metrics__enabled=True, metrics__port=0)
     with capture_logs() as logs:
         async with serving(config) as running:
-            assert set(running.urls) == {"vosk_ws", "audiosocket"}
+            assert set(running.urls) == set(adapters())
             pid = running.recognition.engine.pid
             (url,) = [line["url"] for line in logs if line["event"] == "metrics served"]
             await asyncio.wait_for(dial(running, heard), TIMEOUT_S)
@@ -125,7 +125,7 @@ async def test_a_taken_port_takes_everything_down_again(monkeypatch: pytest.Monk
 
 async def test_only_doors_that_are_enabled_are_opened() -> None:
     async with serving(configured(doors__vosk_ws__enabled=False)) as running:
-        assert list(running.urls) == ["audiosocket"]
+        assert list(running.urls) == ["audiosocket", "rest"]
 
 
 # Draining
@@ -226,5 +226,5 @@ async def test_a_stop_while_the_model_loads_does_not_wait_for_it(
         await asyncio.wait_for(loading.wait(), TIMEOUT_S)
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(task, TIMEOUT_S)
-    assert [line["event"] for line in logs] == ["stopped before it was ready"]
+    assert [line["event"] for line in logs] == ["history open", "stopped before it was ready"]
     assert gone(children[0].pid)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from ruasr_tel.cli.common import err, out
 from ruasr_tel.config_env import FOREIGN_NAMES
 
 
@@ -27,3 +28,10 @@ def logging_as_before() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def wide_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables show all they have; a console takes its width from the environment at its making."""
+    monkeypatch.setattr(out, "width", 200)
+    monkeypatch.setattr(err, "width", 200)

@@ -46,9 +46,10 @@ def test_a_healthy_installation() -> None:
     assert result.exit_code == 0, result.output
     assert lines(result, "bad") == []
     good = lines(result, "ok")
-    assert good[-4:] == [
+    assert good[-5:] == [
         "ru-mini-ctc-8k loads and decodes a second of audio, on cpu",
         "doors.audiosocket can listen on 127.0.0.1:0",
+        "doors.rest can listen on 127.0.0.1:0",
         "doors.vosk_ws can listen on 127.0.0.1:0",
         "metrics can listen on 127.0.0.1:0",
     ]
@@ -181,7 +182,7 @@ def test_the_effective_configuration_is_yaml_with_origins() -> None:
     assert result.exit_code == 0
     shown = yaml.safe_load(result.stdout)
     assert shown["engine"]["threads"] == 3
-    assert set(shown["doors"]) == {"audiosocket", "vosk_ws"}
+    assert set(shown["doors"]) == {"audiosocket", "rest", "vosk_ws"}
     (line,) = [line for line in result.stdout.splitlines() if "threads: 3" in line]
     assert "command line" in line
 

@@ -12,6 +12,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
+from ruasr_tel.log import LogConfig, set_up_logging
 from ruasr_tel.cli import app
 from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
@@ -51,6 +52,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     thread.join()
     loop.close()
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _silent_server() -> None:
+    """The server's log lines must not come between the command's."""
+    set_up_logging(LogConfig(level="critical"))
 
 
 @pytest.fixture
