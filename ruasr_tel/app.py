@@ -159,9 +159,11 @@ async def serving(config: Config) -> AsyncIterator[Running]:
         store, history_sinks = await stack.enter_async_context(history(config))
         fanout = Fanout([*sinks, *history_sinks], config.sinks.queue)
 
+        readers: list[Callable[[Event], None]] = [hub.publish, fanout.publish]
+
         def publish(event: Event) -> None:
-            hub.publish(event)
-            fanout.publish(event)
+            for read in readers:
+                read(event)
 
         stack.push_async_callback(fanout.close)
         await fanout.start()
@@ -176,6 +178,8 @@ async def serving(config: Config) -> AsyncIterator[Running]:
             _log.info("metrics served", url=_serve_metrics(metrics, config))
         ears = Ears(parts.scheduler, parts.batcher, parts.profiles, _model_names(config))
         recordings = await stack.enter_async_context(jobs(config, store, ears, metrics))
+        if recordings is not None:
+            readers.append(recordings.news.publish)
         server = Server(
             calls, hub, metrics, store, recordings, lambda: parts.engine.pid is not None
         )

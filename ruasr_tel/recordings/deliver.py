@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from ruasr_tel.errors import AddressRefused, DeliveryError, FetchError
 from ruasr_tel.recordings.addresses import AddressRules
@@ -47,6 +47,8 @@ class WebhookConfig(Section):
     """Longest wait between two attempts, but for a receiver that asks for more."""
     give_up_after_h: float = Field(24.0, ge=0)
     """Time between the first attempt and the last one."""
+    call_secret: SecretStr | None = None
+    """Signs what is delivered about live calls; an order for a recording brings its own."""
     ca_file: Path | None = None
     """Certificates of authorities trusted besides the system's, PEM."""
 

@@ -43,7 +43,7 @@ SHAPE = "1"
 of the source for it; ours are idempotent, so any later server may go on with them."""
 RESUMES = 20
 """A try that a dying server took along this often is not resumed any more: the recording may be
-what kills it. Our choice: kill -9 at random moments, 50 times, met one try 4 times at most."""
+what kills it. Our choice: 50 times kill -9 in four minutes met one try 7 times at most."""
 POLL_S = 0.2
 """How often queues look for work; DBOS' own default of 1 s is all of a short recording's time."""
 THREADS = 16
@@ -63,6 +63,7 @@ class Errand:
         attempt: 1 for the first try.
         since_s: when the first try was asked for, Unix seconds.
         lane: what it must not hold up others with (a receiver's host), where its kind has lanes.
+        note: what its stages need and nobody else keeps.
     """
 
     kind: str
@@ -70,6 +71,7 @@ class Errand:
     attempt: int
     since_s: float
     lane: str | None = None
+    note: str | None = None
 
     @property
     def key(self) -> str:
@@ -101,6 +103,9 @@ Stage: TypeAlias = Callable[[Errand], Awaitable[Outcome | Again]]
 """Does its part, at least once; a second time must change nothing. What it raises is logged, and
 the errand tried again."""
 
+GiveUp: TypeAlias = Callable[[Errand, str], Awaitable[None]]
+"""Ends an errand of which nothing will come, given the reason."""
+
 TROUBLE_S, TROUBLE_MAX_S = 10.0, 3600.0
 """First wait after a stage raised (the database is locked, the disk full), and the longest; each is
 twice the one before."""
@@ -130,7 +135,7 @@ class Kind:
 
     stages: Mapping[str, Stage]
     concurrency: int
-    give_up: Callable[[Errand, str], Awaitable[None]]
+    give_up: GiveUp
     attempts: int = 10
     per_minute: int | None = None
     per_lane: int | None = None
@@ -226,8 +231,10 @@ class Durable:
             )
 
     def _register(self, kind: str) -> Callable[..., Coroutine[Any, Any, None]]:
-        async def errand(id: str, attempt: int, since_s: float, lane: str | None) -> None:
-            this = Errand(kind, id, attempt, since_s, lane)
+        async def errand(
+            id: str, attempt: int, since_s: float, lane: str | None, note: str | None
+        ) -> None:
+            this = Errand(kind, id, attempt, since_s, lane, note)
             for name in self._kinds[kind].stages:
                 said = await DBOS.run_step_async({"name": name}, self._stage, name, this)
                 if said == Outcome.OVER:
@@ -249,6 +256,7 @@ class Durable:
                 errand.attempt,
                 errand.since_s,
                 errand.lane,
+                errand.note,
             )
 
     def _active(self) -> frozenset[tuple[str, str]]:

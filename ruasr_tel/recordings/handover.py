@@ -61,8 +61,7 @@ class Handover:
         if failure is None:
             await self._states.set(recording.id, State.DONE)
             return Outcome.OVER
-        waited_s = self._now_s() - errand.since_s
-        after_s = self._delay_s(failure, errand.attempt, waited_s)
+        after_s = pause_s(failure, errand, self._config, self._now_s())
         if after_s is not None:
             return Again(after_s)
         await self.give_up(errand, str(failure))
@@ -73,13 +72,6 @@ class Handover:
         _log.warning("delivery given up", recording=errand.id, error=reason)
         said = f"the result could not be delivered: {reason}"
         await self._states.set(errand.id, State.DONE, reason=said)
-
-    def _delay_s(self, failure: DeliveryError, attempt: int, waited_s: float) -> float | None:
-        if not failure.retryable:
-            return None
-        return next_delay_s(
-            attempt, self._config, waited_s=waited_s, retry_after_s=failure.retry_after_s
-        )
 
     async def _send(self, recording: Recording, url: str, attempt: int) -> DeliveryError | None:
         """Send it; return why it was not taken, or None. Either is written down."""
@@ -105,6 +97,17 @@ class Handover:
             )
         )
         return failure
+
+
+def pause_s(
+    failure: DeliveryError, errand: Errand, config: WebhookConfig, now_s: float
+) -> float | None:
+    """Return how long to wait before sending again, or None to give up."""
+    if not failure.retryable:
+        return None
+    waited_s = now_s - errand.since_s
+    wish_s = failure.retry_after_s
+    return next_delay_s(errand.attempt, config, waited_s=waited_s, retry_after_s=wish_s)
 
 
 def lane(url: str) -> str:

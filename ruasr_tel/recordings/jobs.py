@@ -20,11 +20,11 @@ import structlog
 
 from ruasr_tel.call import Calls
 from ruasr_tel.errors import ConfigError, Overloaded
-from ruasr_tel.recordings.addresses import AddressRules
+from ruasr_tel.recordings.call_news import CallNews
 from ruasr_tel.recordings.config import RecordingsConfig
 from ruasr_tel.recordings.deliver import WebhookConfig
 from ruasr_tel.recordings.dialogue import DialogueConfig
-from ruasr_tel.recordings.durable import RESUMES, Durable, Errand, Fate, Kind
+from ruasr_tel.recordings.durable import RESUMES, Durable, Errand, Fate, GiveUp, Kind, Stage
 from ruasr_tel.recordings.fetch import FetchConfig
 from ruasr_tel.recordings.files import Files
 from ruasr_tel.recordings.handover import Handover, lane
@@ -33,8 +33,8 @@ from ruasr_tel.recordings.stages import Stages
 from ruasr_tel.recordings.states import WORKED_ON, States
 from ruasr_tel.store import Page, Store
 
-RECORDING, DELIVERY = "recording", "delivery"
-"""Kinds of errands."""
+RECORDING, DELIVERY, NEWS = "recording", "delivery", "news"
+"""Kinds of errands: a recording, its result to deliver, an event of a live call to deliver."""
 DELIVERY_TROUBLES = 100
 """Try of a delivery from which an error of ours ends it; one a day needs some forty."""
 KEEP_TRACES_S = 7 * 86_400.0
@@ -86,29 +86,36 @@ class Recordings:
             calls,
             self._hand_over,
         )
-        rules: AddressRules = fetching.address_rules()
-        handover = Handover(webhooks or WebhookConfig(), rules, store, self._states)
+        receivers = (webhooks or WebhookConfig(), fetching.address_rules(), store)
+        self._handover = Handover(*receivers, self._states)
+        self.news = CallNews(NEWS, self._enqueue, *receivers)
+        """Takes events of live calls and delivers them to who asked for it."""
         self._durable = Durable(
             config.database_url(),
             config.machine or f"{socket.gethostname()}:{config.folder()}",
-            {
-                RECORDING: Kind(
-                    self._stages.by_name,
-                    config.concurrency,
-                    self._stages.fail,
-                    per_minute=config.per_minute,
-                ),
-                DELIVERY: Kind(
-                    {"deliver": handover.deliver},
-                    config.deliveries,
-                    handover.give_up,
-                    attempts=DELIVERY_TROUBLES,
-                    per_lane=min(config.deliveries_per_host, config.deliveries),
-                ),
-            },
+            self._kinds(),
         )
         self._sweeper: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
+
+    def _kinds(self) -> dict[str, Kind]:
+        config = self.config
+        per_lane = min(config.deliveries_per_host, config.deliveries)
+
+        def sending(stage: Stage, give_up: GiveUp) -> Kind:
+            stages = {"deliver": stage}
+            return Kind(stages, config.deliveries, give_up, DELIVERY_TROUBLES, per_lane=per_lane)
+
+        return {
+            RECORDING: Kind(
+                self._stages.by_name,
+                config.concurrency,
+                self._stages.fail,
+                per_minute=config.per_minute,
+            ),
+            DELIVERY: sending(self._handover.deliver, self._handover.give_up),
+            NEWS: sending(self.news.deliver, self.news.give_up),
+        }
 
     @property
     def uploads(self) -> Path:
@@ -139,6 +146,7 @@ class Recordings:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
+        await self.news.close()
         await self._stack.aclose()
 
     async def submit(self, order: Order) -> tuple[Recording, bool]:
@@ -237,8 +245,11 @@ class Recordings:
         self._files.forget(ids)
 
     async def queued(self) -> dict[str, int]:
-        """Return how many errands of each kind wait or run: `recording`, `delivery`."""
+        """Return how many errands of each kind wait or run: `recording`, `delivery`, `news`."""
         return await self._durable.waiting()
+
+    async def _enqueue(self, errand: Errand) -> None:
+        await self._durable.enqueue(errand)
 
     async def _hand_over(self, recording: Recording) -> None:
         url = recording.order.callback_url

@@ -169,14 +169,18 @@ async def _reading(
     """
     loop = asyncio.get_running_loop()
     pool = ThreadPoolExecutor(1, thread_name_prefix="recording")
+    opening = pool.submit(open_at_leg_rate, path)
+
+    def close() -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            opening.result().close()
+
     try:
-        recording = await loop.run_in_executor(pool, open_at_leg_rate, path)
+        recording = await asyncio.wrap_future(opening)
         blocks = portions(recording)
-        try:
-            yield recording, lambda: loop.run_in_executor(pool, next, blocks, None)
-        finally:
-            pool.submit(recording.close)
+        yield recording, lambda: loop.run_in_executor(pool, next, blocks, None)
     finally:
+        pool.submit(close)
         pool.shutdown(wait=False)
 
 

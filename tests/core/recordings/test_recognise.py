@@ -1,12 +1,15 @@
 import asyncio
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ruasr_tel.audio.decode import Recording
 from ruasr_tel.engines import scripted
 from ruasr_tel.errors import AudioFormatError, ConfigError
 from ruasr_tel.leg import DEFAULT_PROFILES
+from ruasr_tel.recordings import recognise as module
 from ruasr_tel.recordings.model import Channels, Order, Transcript
 from ruasr_tel.recordings.recognise import RecogniseConfig, bulk_profiles, recognise
 from ruasr_tel.testing import TIMEOUT_S, phrase, scripted_host, silence, tone
@@ -154,6 +157,37 @@ async def test_cancelling_leaves_no_call_behind(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
         assert await calls.idle(TIMEOUT_S)
+
+
+async def test_a_file_that_opens_after_the_cancellation_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_wav(tmp_path / "a.wav", tone(1.0))
+    opening, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Recording):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    def open_slowly(path: Path) -> Recording:
+        opening.set()
+        assert go_on.wait(TIMEOUT_S)
+        return Slow(path.open("rb"), str(path))
+
+    monkeypatch.setattr(module, "open_at_leg_rate", open_slowly)
+    order = Order(channels=Channels.MIX)
+    async with bulk_calls() as calls:
+        running = asyncio.create_task(
+            recognise(path, order, calls, lambda _done: None, RecogniseConfig())
+        )
+        assert await asyncio.to_thread(opening.wait, TIMEOUT_S)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert not closed.is_set()
+    go_on.set()
+    assert await asyncio.to_thread(closed.wait, TIMEOUT_S)
 
 
 def test_profiles_of_recordings_have_no_partials_and_keep_the_rest() -> None:

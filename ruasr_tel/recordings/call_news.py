@@ -1,0 +1,144 @@
+"""Tells who asked for it what is said in a live call: each final, and the call's end."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from pydantic import JsonValue, TypeAdapter
+
+from ruasr_tel.errors import DeliveryError
+from ruasr_tel.events import CallEnded, CallStarted, Event, Final
+from ruasr_tel.recordings.addresses import AddressRules
+from ruasr_tel.recordings.deliver import WebhookConfig, deliver_once
+from ruasr_tel.recordings.durable import Again, Errand, Outcome
+from ruasr_tel.recordings.handover import lane, pause_s
+from ruasr_tel.store import Delivery, Store
+from ruasr_tel.types import CallId
+
+CALLBACK = "callback_url"
+"""What an announcement of a call calls the address."""
+
+_NEWS: TypeAdapter[Final | CallEnded] = TypeAdapter(Final | CallEnded)
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Listener:
+    url: str
+    told: int = 0
+
+
+class CallNews:
+    """Delivers events of live calls.
+
+    Args:
+        kind: the errands' kind.
+        enqueue: puts an errand into its queue.
+        config: limits, and the secret.
+        rules: where connections may go.
+        store: the list of tries.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        enqueue: Callable[[Errand], Awaitable[None]],
+        config: WebhookConfig,
+        rules: AddressRules,
+        store: Store,
+    ) -> None:
+        self._kind = kind
+        self._enqueue = enqueue
+        self._config = config
+        self._rules = rules
+        self._store = store
+        self._listeners: dict[CallId, _Listener] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def publish(self, event: Event) -> None:
+        """Take one event, in the event loop; never blocks."""
+        if isinstance(event, CallStarted):
+            url = event.details.get(CALLBACK)
+            if isinstance(url, str) and url:
+                self._listeners[event.call_id] = _Listener(url)
+            return
+        listener = self._listeners.get(event.call_id)
+        if listener is None or not isinstance(event, Final | CallEnded):
+            return
+        if isinstance(event, CallEnded):
+            del self._listeners[event.call_id]
+        listener.told += 1
+        task = asyncio.create_task(self._tell(event, listener.url, listener.told))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Wait until everything that was published is in the queue."""
+        await asyncio.gather(*self._tasks)
+
+    async def deliver(self, errand: Errand) -> Outcome | Again:
+        """Send one event once."""
+        assert errand.note is not None, "news have a note"
+        note = json.loads(errand.note)
+        failure, status = await self._send(errand.id, note["url"], note["body"])
+        tried = Delivery(
+            errand.id,
+            errand.attempt,
+            note["url"],
+            self._store.now(),
+            call_id=CallId(note["body"]["call_id"]),
+            status=status,
+            error=None if failure is None else str(failure),
+        )
+        await self._store.add_delivery(tried)
+        return Outcome.OVER if failure is None else self._after(errand, failure)
+
+    async def give_up(self, errand: Errand, reason: str) -> None:
+        """Say that an event was not delivered."""
+        _log.warning("delivery given up", delivery=errand.id, error=reason)
+
+    async def _send(
+        self, id: str, url: str, told: dict[str, JsonValue]
+    ) -> tuple[DeliveryError | None, int | None]:
+        """Return why it was not taken, or the status with which it was."""
+        body = json.dumps(told, ensure_ascii=False).encode()
+        secret = self._config.call_secret
+        key = None if secret is None else secret.get_secret_value()
+        try:
+            sent = await deliver_once(url, body, key, id, self._config, self._rules)
+        except DeliveryError as error:
+            return error, None
+        return None, sent.status
+
+    def _after(self, errand: Errand, failure: DeliveryError) -> Outcome | Again:
+        after_s = pause_s(failure, errand, self._config, time.time())
+        if after_s is not None:
+            return Again(after_s)
+        _log.warning("delivery given up", delivery=errand.id, error=str(failure))
+        return Outcome.OVER
+
+    async def _tell(self, event: Final | CallEnded, url: str, number: int) -> None:
+        note = json.dumps({"url": url, "body": news(event, number)}, ensure_ascii=False)
+        id = f"{event.call_id}/{number}"
+        errand = Errand(self._kind, id, 1, time.time(), lane(url), note)
+        try:
+            await self._enqueue(errand)
+        except Exception:  # noqa: BLE001 - whatever the queue's database says, the call goes on
+            _log.exception("news of a call were not kept", delivery=id)
+
+
+def news(event: Final | CallEnded, number: int) -> dict[str, JsonValue]:
+    """Return what is delivered of an event; docs/webhooks.md describes it.
+
+    Args:
+        event: a final, or the end.
+        number: counts what is delivered of one call, from 1; deliveries may overtake each other.
+    """
+    kind = "call.final" if isinstance(event, Final) else "call.ended"
+    told = _NEWS.dump_python(event, mode="json")
+    if isinstance(event, CallEnded):
+        del told["ledgers"]  # where every sample went is the operator's business
+    return {"event": kind, "number": number, **told}

@@ -1,0 +1,133 @@
+"""News of live calls: who gets what, and what becomes of tries."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from ruasr_tel.errors import DeliveryError
+from ruasr_tel.events import CallEnded, CallStarted, Final, Ledger, Partial, Word
+from ruasr_tel.recordings import call_news as module
+from ruasr_tel.recordings.addresses import AddressRules
+from ruasr_tel.recordings.call_news import CallNews
+from ruasr_tel.recordings.deliver import Delivered, WebhookConfig
+from ruasr_tel.recordings.durable import Again, Errand, Outcome
+from ruasr_tel.store import Store
+from ruasr_tel.types import CallId, LegId
+
+CALL, LEG = CallId("c"), LegId("c/0")
+URL = "https://crm.example/news"
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+FINAL = Final(CALL, LEG, AT, 0, "да", (Word("да", 0.1, 0.3, 0.9),), 0.0, 0.5, "endpoint", 0.9)
+ENDED = CallEnded(CALL, AT, "hangup", 1.0, 1, {LEG: Ledger(8000, 1, 1, 0, {})})
+
+
+@dataclass
+class Receiver:
+    """Takes news, or answers with an error."""
+
+    answer: DeliveryError | None = None
+    got: list[tuple[str, dict[str, Any], str | None, str]] = field(default_factory=list)
+
+    async def once(
+        self, url: str, body: bytes, secret: str | None, id: str, *_rest: Any
+    ) -> Delivered:
+        self.got.append((url, json.loads(body), secret, id))
+        if self.answer is not None:
+            raise self.answer
+        return Delivered(200)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = Store(f"sqlite:///{tmp_path}/ruasr.db")
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Receiver:
+    receiver = Receiver()
+    monkeypatch.setattr(module, "deliver_once", receiver.once)
+    return receiver
+
+
+def started(**details: Any) -> CallStarted:
+    return CallStarted(CALL, AT, "audiosocket", "", "default", details)
+
+
+async def queued(store: Store, *events: Any) -> tuple[CallNews, list[Errand]]:
+    """Return what is in the queue after these events."""
+    errands: list[Errand] = []
+
+    async def enqueue(errand: Errand) -> None:
+        errands.append(errand)
+
+    config = WebhookConfig(call_secret=SecretStr("s"), give_up_after_h=1)
+    news = CallNews("news", enqueue, config, AddressRules(), store)
+    for event in events:
+        news.publish(event)
+    await news.close()
+    return news, errands
+
+
+async def test_each_final_and_the_end_go_to_who_asked_for_it(
+    store: Store, receiver: Receiver
+) -> None:
+    partial = Partial(CALL, LEG, AT, "д", 0.0, 0.2)
+    news, errands = await queued(store, started(callback_url=URL), partial, FINAL, ENDED)
+    assert [(each.key, each.lane) for each in errands] == [
+        ("news:c/1:1", "crm.example"),
+        ("news:c/2:1", "crm.example"),
+    ]
+    for errand in errands:
+        assert await news.deliver(errand) is Outcome.OVER
+    (url, said, secret, id), (_, end, _, _) = receiver.got
+    assert (url, secret, id) == (URL, "s", "c/1")
+    assert (said["event"], said["number"], said["call_id"]) == ("call.final", 1, "c")
+    assert (said["text"], said["words"][0]["text"]) == ("да", "да")
+    assert (end["event"], end["number"], end["reason"]) == ("call.ended", 2, "hangup")
+    assert "ledgers" not in end
+    kept = (await store.deliveries(call_id="c")).items
+    assert [(each.delivery_id, each.status) for each in kept] == [("c/2", 200), ("c/1", 200)]
+
+
+async def test_nobody_is_told_of_a_call_that_nobody_asked_about(store: Store) -> None:
+    assert (await queued(store, started(), FINAL, ENDED))[1] == []
+    assert (await queued(store, started(callback_url=7), FINAL, ENDED))[1] == []
+    assert (await queued(store, FINAL, ENDED))[1] == []
+
+
+async def test_nothing_is_told_after_the_end(store: Store) -> None:
+    _, errands = await queued(store, started(callback_url=URL), ENDED, FINAL)
+    assert [each.id for each in errands] == ["c/1"]
+
+
+async def test_what_is_not_taken_comes_again_until_it_is_given_up(
+    store: Store, receiver: Receiver
+) -> None:
+    news, [errand] = await queued(store, started(callback_url=URL), FINAL)
+    receiver.answer = DeliveryError("HTTP 503", retryable=True, retry_after_s=60)
+    assert await news.deliver(errand) == Again(60)
+    receiver.answer = DeliveryError("HTTP 410")
+    assert await news.deliver(Errand("news", "c/1", 2, 0.0, errand.lane, errand.note)) is (
+        Outcome.OVER
+    )
+    errors = [each.error for each in (await store.deliveries(call_id="c")).items]
+    assert errors == ["HTTP 410", "HTTP 503"]
+
+
+async def test_a_queue_that_fails_does_not_hurt_the_call(store: Store) -> None:
+    async def broken(_errand: Errand) -> None:
+        raise OSError("the disk is full")
+
+    news = CallNews("news", broken, WebhookConfig(), AddressRules(), store)
+    news.publish(started(callback_url=URL))
+    news.publish(FINAL)
+    await news.close()
