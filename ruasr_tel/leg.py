@@ -1,7 +1,6 @@
 """One party's audio: its clock, voice activity, buffer, partials and ledger."""
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ruasr_tel.assemble import Assembler, Line
+from ruasr_tel.audio.level import level_db
 from ruasr_tel.audio.resample import Downsampler
 from ruasr_tel.boundary import (
     BoundaryBuffer,
@@ -31,8 +31,6 @@ IDLE_AT_LEAST_S = 0.3
 """Audio is late rather than absent up to here: Asterisk's worst gap was 153 ms (measured)."""
 STALE_LEVEL_S = 1.0
 """A level is shown for so long after the audio it was measured on."""
-_LEAST_POWER = 1e-10
-"""-100 dBFS, below the last bit of 16-bit audio (-96 dBFS): digital silence has a level, too."""
 
 
 class Profile(Section):
@@ -150,8 +148,7 @@ class Leg:
         """Return the mean level of the newest audio, dBFS; None when none came for a second."""
         if self._newest is None or self._around.mono() - self._last_audio_s > STALE_LEVEL_S:
             return None
-        power = float(np.square(self._newest, dtype=np.float64).mean()) / 32768**2
-        return 10.0 * math.log10(max(power, _LEAST_POWER))
+        return level_db(float(np.square(self._newest, dtype=np.float64).mean()))
 
     def push(self, samples: Samples) -> None:
         """Add audio; never blocks.

@@ -6,14 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ruasr_tel.audio.decode import Block
+from ruasr_tel.audio.level import level_db
 from ruasr_tel.types import Samples
 
 GRAIN_S = 0.02
 """One level per 20 ms and channel: the frame of telephony. Three hours of stereo are 4.3 MB."""
-FULL_SCALE = 32768.0
-"""0 dBFS is a square wave of full scale, so that no level is above it."""
-QUIETEST_DB = -120.0
-"""What digital silence counts as; 16 bits reach down to -90 dBFS."""
 
 _HEARD_DB = -50.0
 """A portion whose louder channel is below this tells nothing about who is on it: line noise."""
@@ -74,7 +71,7 @@ class Levels:
         heard = np.concatenate(parts) if parts else powers[:0]
         if not len(heard):
             return None
-        return _db(float(heard.mean(dtype=np.float64)))
+        return level_db(float(heard.mean(dtype=np.float64)))
 
     def _grains(self, start_s: float, end_s: float) -> tuple[int, int]:
         """Return the grains of a stretch, at least one."""
@@ -99,16 +96,9 @@ def same_party(block: Block) -> bool:
     """
     left, right = block.astype(np.float64)
     powers = float((left**2).mean()), float((right**2).mean())
-    if _db(max(powers)) < _HEARD_DB:
+    if level_db(max(powers)) < _HEARD_DB:
         return True
     if min(powers) == 0.0:
         return False
     r2 = float((left * right).mean()) ** 2 / (powers[0] * powers[1])
     return r2 >= _SAME_R2
-
-
-def _db(power: float) -> float:
-    """Return a mean square of int16 samples in dBFS."""
-    if power <= 0.0:
-        return QUIETEST_DB
-    return max(QUIETEST_DB, 10.0 * float(np.log10(power / FULL_SCALE**2)))

@@ -12,9 +12,9 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from ruasr_tel.log import LogConfig, set_up_logging
 from ruasr_tel.cli import app
 from ruasr_tel.hub import Hub
+from ruasr_tel.log import LogConfig, set_up_logging
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import Server
 from ruasr_tel.testing import TIMEOUT_S, phrase, running_calls

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruasr_tel.recordings.levels import QUIETEST_DB, Levels, same_party
+from ruasr_tel.audio.level import QUIETEST_DB
+from ruasr_tel.recordings.levels import Levels, same_party
 from ruasr_tel.testing import silence, tone
 from ruasr_tel.types import Samples
 
