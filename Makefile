@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo serve test cov style types imports check bench build clean
+.PHONY: setup demo serve test browser cov style types imports check bench build clean
 
 setup: $(READY)
 
@@ -22,6 +22,10 @@ serve: setup
 # Two workers: most of the time goes into calls at their real pace, which cost little CPU.
 test: setup
 	PYTHONASYNCIODEBUG= $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Needs Debian's chromium.
+browser: setup
+	$(BIN)/python -m pytest -m browser -n 1 --dist loadfile
 
 cov: setup
 	rm -f .coverage .coverage.*

@@ -49,6 +49,7 @@ NARROWEST = 360
 PATIENCE_MS = 3000 * TIMEOUT_S
 
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.e2e,
     pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed (apt: chromium)"),
     pytest.mark.asyncio(loop_scope="function"),

@@ -6,7 +6,7 @@ import re
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID, uuid4
 
 import pytest
@@ -248,12 +248,13 @@ async def test_after_stop_accepting_running_calls_go_on_and_new_ones_are_refused
         phone = await Phone(port).dial()
         await phone.hear(323)
         await door.stop_accepting()
-        with pytest.raises(ConnectionRefusedError):
+        with suppress(ConnectionRefusedError):  # unless another program has the port by now
             await Phone(port).connect()
         phone.talk()
         await phone.hear(323)
         phone.hang_up()
         call = await ended(calls, phone.uuid)
+    assert len(calls.all) == 1
     assert call.ended == ["eof"]
     assert len(call.leg.audio) == 160
 

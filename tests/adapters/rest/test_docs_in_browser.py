@@ -14,7 +14,10 @@ from tests.adapters.rest.fakes import Rest
 
 CHROMIUM = shutil.which("chromium") or ""
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed (apt: chromium)")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed (apt: chromium)"),
+]
 
 
 @pytest_asyncio.fixture
