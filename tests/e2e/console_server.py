@@ -14,6 +14,8 @@ from pathlib import Path
 from ruasr_tel.testing import TIMEOUT_S
 
 ROOT = Path(__file__).parents[2]
+SILENT_HOST = "127.0.0.2"
+"""The only loopback address that recordings may be fetched from: for a test's own listener."""
 START_S = 6 * TIMEOUT_S
 """The embedded model is loaded and both databases are made meanwhile."""
 
@@ -44,6 +46,7 @@ def console_server(folder: Path) -> Iterator[dict[str, str]]:
         "doors.vosk_ws.port": vosk,
         "engine.model": "ru-mini-ctc-8k",
         "engine.provider": "cpu",
+        "fetch.allow_cidrs": f'["{SILENT_HOST}/32"]',
     }
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     process = subprocess.Popen(

@@ -18,7 +18,7 @@ from ruasr_tel.audio.decode import open_recording
 from ruasr_tel.plugins import PhoneCall, adapters
 from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.types import Samples
-from tests.e2e.console_server import ROOT, console_server
+from tests.e2e.console_server import ROOT, SILENT_HOST, console_server
 
 playwright_api = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
 
@@ -30,6 +30,14 @@ CONSOLE = ROOT / "adapters/ruasr_tel_adapters/rest/console"
 SHORT = WAV / "all-circuits-busy-now.wav"
 TWO_PHRASES = WAV / "pbx-invalid.wav"
 LONG = WAV / "vm-options.wav"
+SPOKEN = [
+    (0, 0.5, "agent-alreadyon", 1.0),
+    (1, 0.6, "agent-alreadyon", 0.056),  # 25 dB down: the other line's crosstalk
+    (1, 6.9, "pbx-invalid", 1.0),
+    (0, 12.0, "confbridge-begin-glorious-c", 1.0),
+    (1, 14.0, "agent-alreadyon", 1.0),
+]
+"""Channel, start in seconds, prompt, level."""
 QUIET_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -52,7 +60,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.e2e,
     pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed (apt: chromium)"),
-    pytest.mark.asyncio(loop_scope="function"),
 ]
 
 
@@ -147,19 +154,31 @@ def prompt(file: Path) -> Samples:
 
 
 def conversation(path: Path) -> Path:
-    """Write two prompts as two parties: in turn, then over each other, and one leaking."""
-    first, second = prompt(WAV / "vm-intro.wav"), prompt(TWO_PHRASES)
-    left = np.zeros(len(first) + len(second) + 16_000, np.int16)
-    right = left.copy()
-    left[: len(first)] = first
-    begin = len(first) - 9_600  # the last 1.2 s of the first are spoken over
-    right[begin : begin + len(second)] = second
+    """Write two parties: in turn, the first one leaking faintly, then over each other."""
+    sounds = {name: prompt(WAV / f"{name}.wav") for name in {name for _, _, name, _ in SPOKEN}}
+    both = np.random.default_rng(1).normal(0, 10, (2, 21 * 8000))  # line noise, -70 dBFS
+    for channel, at_s, name, level in SPOKEN:
+        at = round(at_s * 8000)
+        both[channel, at : at + len(sounds[name])] += sounds[name] * level
     with wave.open(str(path), "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)
         file.setframerate(8000)
-        file.writeframes(np.stack([left, right], axis=1).astype("<i2").tobytes())
+        file.writeframes(both.clip(-32768, 32767).astype("<i2").T.tobytes())
     return path
+
+
+@asynccontextmanager
+async def silent_host() -> AsyncIterator[str]:
+    """Give the URL of a host that takes connections and never answers."""
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(4096):
+            pass
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, SILENT_HOST, 0) as host:
+        yield f"http://{SILENT_HOST}:{host.sockets[0].getsockname()[1]}"
 
 
 async def dial(urls: dict[str, str], call_id: str, samples: Samples) -> None:
@@ -222,7 +241,7 @@ async def test_a_recording_of_two_parties_is_a_dialogue_of_two_tracks(
     console: Console, tmp_path: Path
 ) -> None:
     page = console.page
-    file = conversation(tmp_path / "разговор <img src=x>.wav")
+    file = conversation(tmp_path / "звонок <Иванов и Ко>.wav")
     await console.open("recordings")
     data = await page.evaluate_handle(
         """([bytes, name]) => {
@@ -235,16 +254,26 @@ async def test_a_recording_of_two_parties_is_a_dialogue_of_two_tracks(
     await page.dispatch_event(".drop", "drop", {"dataTransfer": data})
     await console.finished(file.name)
     await expect(page.get_by_role("heading", level=1)).to_have_text(file.name)  # text, not HTML
-    await expect(page.locator(".turn.side0").first).to_contain_text("оставьте сообщение")
-    await expect(page.locator(".turn.side1").first).to_contain_text("номер не существует")
-    await expect(page.locator(".turn.overlaps").first.locator(".badge").first).to_be_visible()
+    await expect(page.locator(".turn.side0").first).to_contain_text("введите номер")
+    await expect(page.locator(".turn.side1").nth(1)).to_contain_text("номер не существует")
+    await expect(page.locator(".turn.overlaps.interrupts")).to_contain_text("перебивает")
+    await expect(page.locator(".turn.crosstalk")).to_contain_text("эхо")
     canvas = page.locator("canvas")
     await expect(canvas).to_be_visible()
     assert await canvas.evaluate("canvas => canvas.clientHeight") == 144  # two tracks
     await canvas.click(position={"x": 600, "y": 100})
     assert await player_at(page) > 1
     assert not await console.is_too_wide()
+    await page.locator("audio").evaluate("audio => { audio.currentTime = 7.7 }")
+    await expect(page.locator(".now")).to_have_count(1)
+    await page.locator("h1").click()
     await console.picture("desktop")
+    await page.get_by_label("Без эха").check()
+    await expect(page.locator(".turn.crosstalk")).to_be_hidden()
+    link = page.get_by_role("link", name="Текст")
+    async with page.expect_download() as coming:
+        await link.click()
+    assert "(crosstalk)" not in (await (await coming.value).path()).read_text()
 
 
 async def test_a_call_appears_with_its_text_and_goes_into_history(console: Console) -> None:
@@ -259,8 +288,8 @@ async def test_a_call_appears_with_its_text_and_goes_into_history(console: Conso
     await expect(card).to_be_visible()
     await expect(card.locator(".partial")).not_to_be_empty()
     await expect(card.locator("ol li").first).to_contain_text("один")
-    level = "meter => meter.value > -50"
-    await page.wait_for_function(f"({level})(document.querySelector('.card meter'))")
+    await page.wait_for_function("() => document.querySelector('.card meter').value > -50")
+    await page.set_viewport_size({"width": DESKTOP[0], "height": 560})
     await console.picture("live")
     await page.set_viewport_size({"width": NARROWEST, "height": 740})
     assert not await console.is_too_wide()
@@ -342,8 +371,28 @@ async def test_what_goes_wrong_is_said(console: Console) -> None:
     row = page.locator(".rows li", has_text="pyproject.toml").first
     await expect(row.locator(".badge")).to_have_attribute("data-state", "failed")
     await expect(row.locator(".bad")).not_to_be_empty()
+    await page.get_by_label("по ссылке").fill("http://127.0.0.1:1/secret.wav")
+    await page.get_by_role("button", name="Загрузить").click()
+    row = page.locator(".rows li", has_text="secret.wav").first
+    await expect(row.locator(".bad")).to_contain_text("127.0.0.1")
     await console.open("nothing")
     await expect(page.locator("main")).to_have_text("Такой страницы нет")
+
+
+async def test_a_recording_that_hangs_is_cancelled(console: Console) -> None:
+    page = console.page
+    cancel = page.get_by_role("button", name="Отменить")
+    async with silent_host() as url:
+        await console.open("recordings")
+        await page.get_by_label("по ссылке").fill(f"{url}/nobody.wav")
+        await page.keyboard.press("Enter")
+        row = page.locator(".rows li", has_text="nobody.wav")
+        await expect(row.locator("progress")).to_be_visible()
+        await row.get_by_role("link").click()
+        await expect(page.locator(".state .badge")).to_have_text("загружается")
+        await cancel.click()
+        await expect(page.locator(".state .badge")).to_have_text("отменено")
+        await expect(cancel).to_be_hidden()
 
 
 async def test_a_server_that_is_away_is_said(urls: dict[str, str]) -> None:

@@ -16,12 +16,20 @@ export function call(main, call_id) {
   let stop = () => {};
   let left = false;
 
-  function introduce({ door, peer, profile, details, at, started_at, ended_at, duration_s, reason }) {
+  function introduce({ details, ...call }) {
     heading.textContent = `${t("call")} ${title(call_id, details)}`;
-    const since = moment(started_at ?? at);
-    const rows = { since, until: ended_at && moment(ended_at), duration: duration_s && clock(duration_s), reason, door, peer, profile, call_id, ...details };
-    facts.replaceChildren(...Object.entries(rows).filter(([, value]) => value != null && value !== "")
-      .map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value)))));
+    const { door, peer, profile, ended_at, duration_s, reason } = call;
+    const rows = {
+      [t("since")]: moment(call.started_at ?? call.at),
+      [t("until")]: ended_at && moment(ended_at),
+      [t("length")]: duration_s && clock(duration_s),
+      [t("end")]: reason,
+      [t("door")]: door && `${door}, ${peer}`,
+      [t("profile")]: profile,
+      call_id,
+      ...details,
+    };
+    facts.replaceChildren(...Object.entries(rows).filter(([, value]) => value).map(fact));
   }
 
   function watch() {
@@ -36,7 +44,10 @@ export function call(main, call_id) {
   async function recall() {
     const kept = await api(`/v1/calls/${encodeURIComponent(call_id)}`);
     introduce(kept.call);
-    const lines = [...kept.finals.map((final) => [final.start_s, () => said.final(final)]), ...kept.keys.map((key) => [key.at_s, () => said.key(key)])];
+    const lines = [
+      ...kept.finals.map((final) => [final.start_s, () => said.final(final)]),
+      ...kept.keys.map((key) => [key.at_s, () => said.key(key)]),
+    ];
     for (const [, show] of lines.sort(([a], [b]) => a - b)) show();
     if (!lines.length) wrong.say(t("nothing_said"));
   }
@@ -56,4 +67,9 @@ export function call(main, call_id) {
     left = true;
     stop();
   };
+}
+
+function fact([name, value]) {
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  return el("div", {}, el("dt", {}, name), el("dd", {}, text));
 }

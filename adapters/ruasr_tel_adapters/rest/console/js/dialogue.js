@@ -6,7 +6,7 @@ import { clock, t } from "./text.js";
 const MARKS = ["overlaps", "interrupts", "crosstalk"];
 const AHEAD_S = 0.02; // players stop a little before where they are sent
 
-/** The words of a recording. One of them at a time is in the tab order; arrow keys move among them. */
+/** The words of a recording; one at a time is in the tab order, arrow keys move among them. */
 export class Dialogue {
   /**
    * @param dialogue as the server has it.
@@ -15,31 +15,38 @@ export class Dialogue {
   constructor({ turns, sides }, onSeek) {
     this.words = [];
     this.now = null;
-    this.element = el("ol", { class: "dialogue", "aria-label": t("words_hint"), onkeydown: (event) => this.move(event),
-      onclick: ({ target }) => {
-        if (!target.dataset.start) return;
-        this.focusable(target);
-        onSeek(Number(target.dataset.start));
-      } },
-      turns.map((turn) => this.turn(turn, sides.length > 1)));
+    const onclick = ({ target }) => {
+      if (!target.dataset.start) return;
+      this.focusable(target);
+      onSeek(Number(target.dataset.start));
+    };
+    const onkeydown = (event) => this.move(event);
+    const rows = turns.map((turn) => this.turn(turn, sides.length > 1));
+    const label = { class: "dialogue", "aria-label": t("words_hint") };
+    this.element = el("ol", { ...label, onclick, onkeydown }, rows);
     if (!turns.length) this.element.replaceChildren(el("li", { class: "quiet" }, t("silent")));
     this.buttons = [...this.element.querySelectorAll("button")];
-    // By start: turns of two sides may overlap, so that words in order of turns are not in order of time.
-    this.byTime = this.buttons.map((button) => [Number(button.dataset.start), button]).sort(([a], [b]) => a - b);
+    // By start: turns may overlap, so that words in order of turns are not in order of time.
+    this.byTime = this.buttons.map((button) => [Number(button.dataset.start), button]);
+    this.byTime.sort(([a], [b]) => a - b);
     if (this.buttons.length) this.focusable(this.buttons[0]);
   }
 
   turn(turn, named) {
     const marks = MARKS.filter((mark) => turn[mark]);
+    const words = turn.words.length ? turn.words : [turn];
     return el("li", { class: ["turn", `side${turn.channel % 2}`, ...marks].join(" ") },
-      el("p", { class: "who" }, el("span", { class: "time" }, clock(turn.start_s)),
-        named && el("span", {}, t("channel", { channel: turn.channel })), marks.map((mark) => el("span", { class: "badge" }, t(mark)))),
-      el("p", { class: "words" }, (turn.words.length ? turn.words : [turn]).flatMap((word) => [this.word(word), " "])));
+      el("p", { class: "who" },
+        el("span", { class: "time" }, clock(turn.start_s)),
+        named && el("span", {}, t("channel", { channel: turn.channel })),
+        marks.map((mark) => el("span", { class: "badge" }, t(mark)))),
+      el("p", { class: "words" }, words.flatMap((word) => [this.word(word), " "])));
   }
 
   word({ text, start_s, end_s, confidence }) {
     const sure = confidence == null ? "" : ` · ${Math.round(confidence * 100)} %`;
-    return el("button", { type: "button", tabindex: -1, "data-start": start_s, title: `${clock(start_s, 1)}–${clock(end_s, 1)}${sure}` }, text);
+    const title = `${clock(start_s, 1)}–${clock(end_s, 1)}${sure}`;
+    return el("button", { type: "button", tabindex: -1, "data-start": start_s, title }, text);
   }
 
   /** Mark the word that is heard at a time. */
@@ -60,7 +67,8 @@ export class Dialogue {
   move(event) {
     const at = this.buttons.indexOf(event.target);
     const last = this.buttons.length - 1;
-    const to = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last }[event.key];
+    const next = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1 };
+    const to = { ...next, Home: 0, End: last }[event.key];
     if (at < 0 || to === undefined) return;
     event.preventDefault();
     const button = this.buttons[Math.min(Math.max(to, 0), last)];

@@ -9,17 +9,22 @@ import { clock, moment, t } from "./text.js";
 export function history(main) {
   const calls = new Listing("/v1/calls", callRow, t("nothing_found"));
   const recordings = new Listing("/v1/recordings", recordingRow, t("nothing_found"));
-  const text = el("input", { type: "search", name: "text", "aria-label": t("query"), placeholder: t("query") });
+  const label = { "aria-label": t("query"), placeholder: t("query") };
+  const text = el("input", { type: "search", name: "text", ...label });
   const since = el("input", { type: "date", name: "since" });
 
   function search(event) {
     event?.preventDefault();
-    const query = { text: text.value.trim(), since: since.value && new Date(`${since.value}T00:00`).toISOString() };
+    const midnight = since.value && new Date(`${since.value}T00:00`).toISOString();
+    const query = { text: text.value.trim(), since: midnight };
     calls.ask(query);
     recordings.ask(query);
   }
   main.append(el("h1", {}, t("history")),
-    el("form", { class: "search", role: "search", onsubmit: search }, text, el("label", {}, t("since"), since), el("button", { class: "primary" }, t("search"))),
+    el("form", { class: "search", role: "search", onsubmit: search },
+      text,
+      el("label", {}, t("since"), since),
+      el("button", { class: "primary" }, t("search"))),
     el("div", { class: "found" },
       el("section", {}, el("h2", {}, t("calls")), calls.element),
       el("section", {}, el("h2", {}, t("recordings")), recordings.element)));
@@ -31,11 +36,14 @@ function callRow({ call_id, details, door, started_at }) {
   const facts = el("span", { class: "quiet" });
   const state = el("span", { class: "badge" });
   const element = el("li", { "data-id": call_id },
-    el("a", { href: `#call/${encodeURIComponent(call_id)}` }, title(call_id, details)), el("span", { class: "quiet" }, moment(started_at)),
+    el("a", { href: `#call/${encodeURIComponent(call_id)}` }, title(call_id, details)),
+    el("span", { class: "quiet" }, moment(started_at)),
     el("span", { class: "badge" }, door), state, facts);
-  return { element, update: ({ ended_at, duration_s, finals }) => {
-    state.textContent = t("running");
+  function update({ ended_at, duration_s, finals }) {
+    state.textContent = t("open"); // it runs, or the server was killed under it
     state.hidden = Boolean(ended_at);
-    facts.textContent = ended_at ? `${clock(duration_s ?? 0)} · ${t("finals", { count: finals ?? 0 })}` : "";
-  } };
+    const length = `${clock(duration_s ?? 0)} · ${t("finals", { count: finals ?? 0 })}`;
+    facts.textContent = ended_at ? length : "";
+  }
+  return { element, update };
 }

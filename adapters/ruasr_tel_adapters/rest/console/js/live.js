@@ -75,9 +75,11 @@ class Card {
     this.meters = el("div", { class: "meters" });
     this.element = el("li", { class: "card" },
       el("header", {},
-        el("h2", {}, el("a", { href: `#call/${encodeURIComponent(call_id)}` }, title(call_id, details))),
+        el("h2", {},
+          el("a", { href: `#call/${encodeURIComponent(call_id)}` }, title(call_id, details))),
         this.time, this.state,
-        el("span", { class: "badge" }, door), profile && el("span", { class: "badge" }, profile)),
+        el("span", { class: "badge" }, door),
+        profile && el("span", { class: "badge" }, profile)),
       this.meters, this.said.element);
     if (text) this.said.final({ text });
     if (partial) this.said.partial({ text: partial });
@@ -92,7 +94,7 @@ class Card {
     legs.forEach((leg, i) => {
       const meter = this.meters.children[i];
       meter.value = leg.level_db ?? LOWEST_DB;
-      meter.setAttribute("aria-label", legs.length > 1 ? `${t("level")}: ${t("leg", { leg: leg.leg_id })}` : t("level"));
+      meter.setAttribute("aria-label", `${t("level")} ${legs.length > 1 ? leg.leg_id : ""}`);
     });
   }
 

@@ -9,7 +9,7 @@ import { recording } from "./recording.js";
 import { recordings } from "./recordings.js";
 import { language, seconds, switchLanguage, t } from "./text.js";
 
-/** Views by the first part of the address; each fills `main` and returns what is done on leaving. */
+/** Views by the start of the address; each fills `main` and returns what is done on leaving. */
 const VIEWS = { live, recordings, recording, microphone, history, call };
 const PARENTS = { recording: "recordings", call: "history" };
 const STATUS_MS = 2000;
@@ -38,17 +38,22 @@ function show(focus) {
 function speak() {
   document.documentElement.lang = language;
   button.textContent = t("language");
-  for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of document.querySelectorAll("[data-t]")) {
+    element.textContent = t(element.dataset.t);
+  }
 }
 
 async function showStatus() {
   try {
     const status = await api("/v1/status");
+    const { recording = 0, ...others } = status.queues;
+    const deliveries = Object.values(others).reduce((sum, count) => sum + count, 0);
+    const work = [figure("waiting", recording), figure("deliveries", deliveries)];
     strip.replaceChildren(
       el("span", { class: status.ready ? "good" : "bad" }, t(status.ready ? "ready" : "not_ready")),
       figure("calls", `${status.calls} / ${status.max_calls}`),
       figure("wait", seconds(status.wait_s)),
-      ...Object.entries(status.queues).map(([kind, count]) => figure(`queue_${kind}`, count)),
+      ...(status.recordings ? work : []),
     );
   } catch (error) {
     strip.replaceChildren(el("span", { class: "bad" }, error.message));

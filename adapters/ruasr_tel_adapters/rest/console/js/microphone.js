@@ -10,15 +10,19 @@ const LOWEST_DB = -60;
 /** Fill `main` with the microphone. */
 export function microphone(main) {
   const url = el("input", { type: "url", name: "server", required: true, size: 32 });
-  const meter = el("meter", { min: LOWEST_DB, max: 0, high: -3, optimum: -20, "aria-label": t("level") });
+  const scale = { min: LOWEST_DB, max: 0, high: -3, optimum: -20 };
+  const meter = el("meter", { ...scale, "aria-label": t("level") });
   const button = el("button", { class: "primary", "aria-pressed": "false" }, t("start"));
   const wrong = complaint();
   const said = new Said();
   let talk = null;
+  let left = false;
   meter.value = LOWEST_DB;
   said.element.classList.add("whole");
   main.append(el("h1", {}, t("microphone")),
-    el("form", { class: "speak", onsubmit: press }, el("label", {}, t("server"), url), button, meter), wrong, said.element);
+    el("form", { class: "speak", onsubmit: press },
+      el("label", {}, t("server"), url), button, meter),
+    wrong, said.element);
   api("/v1/status").then(({ vosk_url }) => (url.value ||= vosk_url), wrong.say);
 
   async function press(event) {
@@ -28,6 +32,7 @@ export function microphone(main) {
     button.disabled = true;
     try {
       talk = await Talk.begin(url.value, { said, meter, over });
+      if (left) talk.drop();
       button.textContent = t("stop");
       button.setAttribute("aria-pressed", "true");
     } catch (error) {
@@ -43,7 +48,10 @@ export function microphone(main) {
     button.setAttribute("aria-pressed", "false");
     wrong.say(error);
   }
-  return () => talk?.drop();
+  return () => {
+    left = true;
+    talk?.drop();
+  };
 }
 
 /** A microphone and a socket, both open. */
@@ -85,8 +93,8 @@ class Talk {
   send(data) {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(data);
     const samples = new Int16Array(data);
-    const power = samples.reduce((sum, sample) => sum + sample * sample, 1) / samples.length / 32768 ** 2;
-    this.view.meter.value = 10 * Math.log10(power);
+    const power = samples.reduce((sum, sample) => sum + sample * sample, 1) / samples.length;
+    this.view.meter.value = 10 * Math.log10(power / 32768 ** 2);
   }
 
   hear(reply) {

@@ -10,7 +10,8 @@ export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
-    else if (value !== false && value != null) element.setAttribute(name, value === true ? "" : value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
   }
   element.append(...children.flat().filter((child) => child != null && child !== false));
   return element;
@@ -22,10 +23,10 @@ export async function api(path, options = {}) {
   try {
     answer = await fetch(path, options);
   } catch (error) {
-    throw new Error(error.name === "AbortError" ? error.message : t("offline"));
+    throw new Error(t("offline"), { cause: error });
   }
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw Object.assign(new Error(body.detail ?? answer.statusText), { status: answer.status });
+  if (!answer.ok) throw new Error(body.detail ?? answer.statusText);
   return body;
 }
 
@@ -57,7 +58,7 @@ export function follow(path, { open = () => {}, ...handlers }) {
   };
 }
 
-/** Do something now and then again and again, one at a time, while the page is seen; return what stops it. */
+/** Do something now and again while the page is seen, one at a time; return what stops it. */
 export function every(ms, work) {
   let timer, stopped = false;
   async function turn() {
@@ -91,7 +92,8 @@ export class Listing {
   constructor(path, row, empty) {
     Object.assign(this, { path, row, query: {}, rows: new Map(), cursor: null });
     this.list = el("ul", { class: "rows" });
-    this.more = el("button", { type: "button", hidden: true, onclick: () => this.next() }, t("more"));
+    const onclick = () => this.next();
+    this.more = el("button", { type: "button", hidden: true, onclick }, t("more"));
     this.empty = el("p", { class: "quiet", hidden: true }, empty);
     this.complaint = complaint();
     this.element = el("div", {}, this.list, this.empty, this.more, this.complaint);

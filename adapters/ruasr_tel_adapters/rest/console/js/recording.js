@@ -2,24 +2,26 @@
 
 import { Dialogue } from "./dialogue.js";
 import { api, complaint, el, follow } from "./page.js";
-import { isOver, showState } from "./recordings.js";
+import { isOver, showState, stateParts } from "./recordings.js";
 import { clock, moment, seconds, t } from "./text.js";
 import { Wave } from "./wave.js";
 
 const POINTS = 2000; // of the outline: a wide screen has that many pixels
+const FIGURES = ["talk_s", "silence_s", "overlap_s", "interruptions", "turns", "words"];
 const FORMS = { text: "txt", srt: "srt", vtt: "vtt", json: "json" };
 
 /** Fill `main` with a recording. */
 export function recording(main, id) {
   const path = `/v1/recordings/${encodeURIComponent(id)}`;
-  const parts = { state: el("span", { class: "badge" }), progress: el("progress", { max: 1, "aria-label": t("progress") }), reason: el("span", { class: "bad" }) };
-  const cancel = el("button", { type: "button", hidden: true, onclick: () => api(path, { method: "DELETE" }).then(take, wrong.say) }, t("cancel"));
+  const parts = stateParts();
+  const onclick = () => api(path, { method: "DELETE" }).then(take, wrong.say);
+  const cancel = el("button", { type: "button", hidden: true, onclick }, t("cancel"));
   const heading = el("h1", {}, t("recording"));
   const facts = el("p", { class: "quiet" });
   const wrong = complaint();
   const body = el("div");
   main.append(el("a", { href: "#recordings" }, `← ${t("back")}`), heading, facts,
-    el("p", { class: "state", role: "status" }, parts.state, parts.progress, parts.reason, cancel), wrong, body);
+    el("p", { class: "state", role: "status" }, ...Object.values(parts), cancel), wrong, body);
   let leave = null;
   let left = false;
 
@@ -33,7 +35,8 @@ export function recording(main, id) {
 
   function introduce({ name, created_at, url, result }) {
     heading.textContent = name || id;
-    facts.textContent = [moment(created_at), result && t("duration", { time: clock(result.duration_s) }), url].filter(Boolean).join(" · ");
+    const length = result && t("duration", { time: clock(result.duration_s) });
+    facts.textContent = [moment(created_at), length, url].filter(Boolean).join(" · ");
   }
 
   const load = () => api(path).then(take).catch(wrong.say);
@@ -81,7 +84,7 @@ function result(body, { id, name, result: dialogue }, path) {
   body.append(
     el("section", { class: "player" }, picture, audio, silentNote),
     downloads(path, name || id, dialogue, words),
-    el("h2", {}, t("dialogue")), fault(dialogue), words.element,
+    el("h2", {}, t("dialogue")), notes(dialogue), words.element,
     el("h2", {}, t("figures")), figures(dialogue));
   return () => {
     cancelAnimationFrame(frame);
@@ -91,26 +94,39 @@ function result(body, { id, name, result: dialogue }, path) {
 }
 
 function downloads(path, name, { turns }, words) {
-  const links = Object.entries(FORMS).map(([format, suffix]) =>
-    [format, el("a", { class: "button", download: `${name.replace(/\.\w{1,5}$/, "")}.${suffix}` }, format === "text" ? t("plain") : format.toUpperCase())]);
+  const stem = name.replace(/\.\w{1,5}$/, "");
+  const links = Object.entries(FORMS).map(([format, suffix]) => {
+    const shown = format === "text" ? t("plain") : format.toUpperCase();
+    return [format, el("a", { class: "button", download: `${stem}.${suffix}` }, shown)];
+  });
   const box = el("input", { type: "checkbox", onchange: point });
   function point() {
-    for (const [format, link] of links) link.href = `${path}?format=${format}&leave_out_crosstalk=${box.checked}`;
+    for (const [format, link] of links) {
+      link.href = `${path}?format=${format}&leave_out_crosstalk=${box.checked}`;
+    }
     words.element.classList.toggle("without-crosstalk", box.checked);
   }
   point();
   const some = turns.some((turn) => turn.crosstalk);
-  return el("p", { class: "downloads" }, `${t("download")}:`, links.map(([, link]) => link), some && el("label", {}, box, t("hide_crosstalk")));
+  return el("p", { class: "downloads" },
+    `${t("download")}:`, links.map(([, link]) => link),
+    some && el("label", {}, box, t("hide_crosstalk")));
 }
 
-function fault({ transcript }) {
-  return transcript.fault && el("p", { class: "complaint" }, t("fault", { fault: transcript.fault }));
+/** Return what is to be known of the file and of speech that has no text. */
+function notes({ transcript: { fault, segments } }) {
+  const lost = segments.filter((segment) => segment.error).map(({ start_s }) => clock(start_s));
+  return el("div", { class: "complaint" },
+    fault && el("p", {}, t("fault", { fault })),
+    lost.length > 0 && el("p", {}, `${t("unheard")}: ${lost.join(", ")}`));
 }
 
 function figures({ sides }) {
-  const rows = { talk: "talk_s", silence: "silence_s", overlap: "overlap_s", interruptions: "interruptions", turns: "turns", words: "words" };
-  const head = sides.map(({ channel }) => el("th", { scope: "col", class: `side${channel % 2}` }, t("channel", { channel })));
-  return el("table", {}, el("thead", {}, el("tr", {}, el("td"), head)), el("tbody", {},
-    Object.entries(rows).map(([key, field]) => el("tr", {}, el("th", { scope: "row" }, t(key)),
-      sides.map((side) => el("td", {}, field.endsWith("_s") ? seconds(side[field]) : String(side[field])))))));
+  const head = sides.map(({ channel }) =>
+    el("th", { scope: "col", class: `side${channel % 2}` }, t("channel", { channel })));
+  const shown = (field, value) => (field.endsWith("_s") ? seconds(value) : String(value));
+  const rows = FIGURES.map((field) => el("tr", {},
+    el("th", { scope: "row" }, t(field)),
+    sides.map((side) => el("td", {}, shown(field, side[field])))));
+  return el("table", {}, el("thead", {}, el("tr", {}, el("td"), head)), el("tbody", {}, rows));
 }

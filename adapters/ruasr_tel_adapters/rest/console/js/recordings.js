@@ -4,6 +4,7 @@ import { api, complaint, el, every, Listing } from "./page.js";
 import { moment, t } from "./text.js";
 
 const LOOK_MS = 2000;
+const AUDIO = "audio/*,video/*,.wav,.mp3,.ogg,.opus,.flac,.m4a,.amr,.gsm";
 const ENDED = new Set(["done", "failed", "cancelled"]);
 
 /** Fill `main` with the recordings. */
@@ -15,12 +16,21 @@ export function recordings(main) {
 
 /** Return a recording's row and what keeps it up to date. */
 export function row({ id, name, created_at }) {
-  const state = el("span", { class: "badge" });
-  const progress = el("progress", { max: 1, "aria-label": t("progress") });
-  const reason = el("span", { class: "bad" });
+  const parts = stateParts();
   const element = el("li", { "data-id": id },
-    el("a", { href: `#recording/${id}` }, name || id), el("span", { class: "quiet" }, moment(created_at)), state, progress, reason);
-  return { element, update: (item) => showState(item, { state, progress, reason }) };
+    el("a", { href: `#recording/${id}` }, name || id),
+    el("span", { class: "quiet" }, moment(created_at)),
+    ...Object.values(parts));
+  return { element, update: (item) => showState(item, parts) };
+}
+
+/** Return the elements that show where a recording is. */
+export function stateParts() {
+  return {
+    state: el("span", { class: "badge" }),
+    progress: el("progress", { max: 1, "aria-label": t("progress") }),
+    reason: el("span", { class: "bad" }),
+  };
 }
 
 /** Show where a recording is. */
@@ -40,11 +50,10 @@ export function isOver({ state }) {
 function sender(onSent) {
   const wrong = complaint();
   const sending = el("div", { class: "sending", role: "status" });
-  const wishes = {
-    channels: choice("channels", [["auto", t("auto")], ["split", t("split")], ["mix", t("mix")]]),
-    profile: choice("profile", [["", t("default")]]),
-  };
-  addProfiles(wishes.profile.select);
+  const channels = choice("channels", ["auto", "split", "mix"].map((each) => [each, t(each)]));
+  const profile = choice("profile", [["", t("default")]]);
+  const wishes = [channels.select, profile.select];
+  addProfiles(profile.select);
 
   async function send(work) {
     wrong.say(null);
@@ -55,25 +64,40 @@ function sender(onSent) {
       wrong.say(error);
     }
   }
-  const values = () => Object.entries(wishes).map(([name, { select }]) => [name, select.value]).filter(([, value]) => value);
+  const values = () => wishes.filter(({ value }) => value).map(({ name, value }) => [name, value]);
   async function sendFiles(files) {
     for (const file of files) await send(() => upload(file, values(), sending));
   }
-  const url = el("input", { type: "url", name: "url", required: true, placeholder: "https://", "aria-label": "URL" });
-  const byUrl = el("form", { onsubmit: (event) => {
+  return el("section", { class: "sender" },
+    dropZone(sendFiles), channels.label, profile.label,
+    byUrl((url) => send(() => order({ url, ...Object.fromEntries(values()) }))),
+    sending, wrong);
+}
+
+function byUrl(take) {
+  const url = el("input", { type: "url", name: "url", required: true, placeholder: "https://" });
+  const onsubmit = (event) => {
     event.preventDefault();
-    const body = JSON.stringify({ url: url.value, ...Object.fromEntries(values()) });
-    send(() => api("/v1/recordings", { method: "POST", body, headers: { "Content-Type": "application/json" } })).then(() => (url.value = ""));
-  } }, el("label", {}, t("by_url"), url), el("button", {}, t("fetch")));
-  return el("section", { class: "sender" }, dropZone(sendFiles), ...Object.values(wishes).map(({ label }) => label), byUrl, sending, wrong);
+    take(url.value);
+    url.value = "";
+  };
+  const button = el("button", {}, t("fetch"));
+  return el("form", { onsubmit }, el("label", {}, t("by_url"), url), button);
+}
+
+function order(wishes) {
+  const headers = { "Content-Type": "application/json" };
+  return api("/v1/recordings", { method: "POST", body: JSON.stringify(wishes), headers });
 }
 
 function dropZone(take) {
-  const input = el("input", { type: "file", multiple: true, accept: "audio/*,video/*,.wav,.mp3,.ogg,.opus,.flac,.m4a,.amr,.gsm", onchange: () => {
+  const onchange = () => {
     take([...input.files]);
     input.value = "";
-  } });
-  const zone = el("label", { class: "drop" }, `${t("drop")} `, el("span", { class: "button" }, t("choose")), input);
+  };
+  const input = el("input", { type: "file", multiple: true, accept: AUDIO, onchange });
+  const button = el("span", { class: "button" }, t("choose"));
+  const zone = el("label", { class: "drop" }, `${t("drop")} `, button, input);
   for (const kind of ["dragenter", "dragover"]) {
     zone.addEventListener(kind, (event) => {
       event.preventDefault();
@@ -90,13 +114,16 @@ function dropZone(take) {
 }
 
 function choice(name, options) {
-  const select = el("select", { name }, options.map(([value, text]) => el("option", { value }, text)));
+  const choices = options.map(([value, text]) => el("option", { value }, text));
+  const select = el("select", { name }, choices);
   return { select, label: el("label", {}, t(name), select) };
 }
 
 async function addProfiles(select) {
   const { profiles } = await api("/v1/status").catch(() => ({ profiles: [] }));
-  select.append(...profiles.filter((name) => name !== "default").map((name) => el("option", { value: name }, name)));
+  for (const name of profiles) {
+    if (name !== "default") select.append(el("option", { value: name }, name));
+  }
 }
 
 /** Send a file; XMLHttpRequest, for fetch does not tell how much has gone. */

@@ -12,7 +12,8 @@ export class Said {
     this.lines = lines;
     this.finals = el("ol", { role: "log", "aria-live": "polite", "aria-label": t("said") });
     this.open = el("p", { class: "partial", "aria-hidden": "true" });
-    this.element = el("div", { class: "said", tabindex: 0, role: "group", "aria-label": t("said") }, this.finals, this.open);
+    const group = { tabindex: 0, role: "group", "aria-label": t("said") };
+    this.element = el("div", { class: "said", ...group }, this.finals, this.open);
   }
 
   /** Show text that may still change. */

@@ -16,8 +16,15 @@ export class Wave {
   constructor({ duration_s, channels }, { turns, sides }, onSeek) {
     Object.assign(this, { duration_s, channels, turns, onSeek, time_s: 0 });
     this.split = sides.length > 1;
-    this.element = el("canvas", { role: "slider", tabindex: 0, "aria-label": t("wave"), "aria-valuemin": 0, "aria-valuemax": Math.round(duration_s),
-      onpointerdown: (event) => this.seek((event.offsetX / this.element.clientWidth) * duration_s), onkeydown: (event) => this.key(event) });
+    this.element = el("canvas", {
+      role: "slider",
+      tabindex: 0,
+      "aria-label": t("wave"),
+      "aria-valuemin": 0,
+      "aria-valuemax": Math.round(duration_s),
+      onclick: ({ offsetX }) => this.seek((offsetX / this.element.clientWidth) * duration_s),
+      onkeydown: (event) => this.key(event),
+    });
     this.colours = matchMedia("(prefers-color-scheme: dark)");
     this.draw = this.draw.bind(this);
     this.colours.addEventListener("change", this.draw);
@@ -45,7 +52,8 @@ export class Wave {
   }
 
   key(event) {
-    const to = { ArrowRight: this.time_s + STEP_S, ArrowLeft: this.time_s - STEP_S, Home: 0, End: this.duration_s }[event.key];
+    const next = { ArrowRight: this.time_s + STEP_S, ArrowLeft: this.time_s - STEP_S };
+    const to = { ...next, Home: 0, End: this.duration_s }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     this.seek(to);
