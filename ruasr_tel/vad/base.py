@@ -29,7 +29,8 @@ class VadConfig(Section):
     model: Path | None = None
     """Silero's ONNX file; unset: the one that comes with ruasr_tel."""
     tick_ms: int = Field(32, ge=1, le=500)
-    """How often the waiting windows of all legs are scored in one batch; 32 is one window."""
+    """How often the waiting windows of all legs are scored in one batch; 32 is one window. From 16
+    legs on half as often."""
 
 
 class VadState:

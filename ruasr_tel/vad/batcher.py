@@ -18,9 +18,13 @@ _log = structlog.get_logger(__name__)
 
 _Work: TypeAlias = Sequence[tuple[VadState, Waveform]]
 
-_BATCH_WINDOWS = 64
-"""Windows of one call to the detector, but for one of each leg: about 2 ms of Silero at 32 us. A
+_BATCH_WINDOWS = 128
+"""Windows of one call to the detector, but for one of each leg: about 4 ms of Silero at 32 us. A
 file sent faster than real time has thousands waiting; live legs wait for no more than this."""
+
+_MANY_LEGS = 16
+"""From so many legs on, a tick is twice as long: it finds two windows of each, which at 50 calls
+saves 15 % of the detector's CPU and of all that is not the engine's (our measurement)."""
 
 _BATCH_TURNS = 16
 """Windows of one leg in one call: alone in its batch, 1.5 ms of Silero at 90 us."""
@@ -99,6 +103,11 @@ class VadBatcher:
         self.cpu_s = 0.0
         self.failures = 0
 
+    @property
+    def tick_s(self) -> float:
+        """Seconds between two ticks: as configured, twice that while there are many legs."""
+        return self._tick_s * (1 if len(self._entries) < _MANY_LEGS else 2)
+
     def new_state(self) -> VadState:
         """Return the detector's memory of a leg that has not been heard yet."""
         return self._vad.new_state()
@@ -132,7 +141,7 @@ class VadBatcher:
         while True:
             await self._any.wait()  # nobody here: no ticks
             self._collect()
-            due_s = max(due_s + self._tick_s, loop.time())
+            due_s = max(due_s + self.tick_s, loop.time())
             while await self._score_some() and loop.time() < due_s:
                 pass  # what a fast source still has, until live legs have new windows
             await asyncio.sleep(max(due_s - loop.time(), 0))

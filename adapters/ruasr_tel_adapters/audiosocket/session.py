@@ -19,6 +19,7 @@ from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.pace import PaceCheck
 from ruasr_tel_adapters.audiosocket.wire import (
     DTMF_DIGITS,
+    HEADER,
     RATE_HZ_BY_KIND,
     Kind,
     Message,
@@ -99,6 +100,8 @@ class Session(asyncio.Protocol):
         self._ending: asyncio.Task[None] | None = None
         self._leg: Leg | None = None
         self._decoder = Decoder(Encoding.SLIN)
+        self._usual = b""  # the header of the last audio message, once its pace was judged
+        self._usual_bytes = -1  # of such a message, its header included; -1: none yet
         self._rate_changes = 0
         self._unknown_run = 0
         self._dropping = False
@@ -129,6 +132,10 @@ class Session(asyncio.Protocol):
         now_s = self._now_s()
         if self._state is _RUNNING:
             self._since_s = now_s
+        if self._is_one_more(data):
+            self._unknown_run = 0
+            self._hear(data[HEADER.size :])
+            return
         try:
             for message in self._parser.feed(data):
                 self._take(message, now_s)
@@ -244,10 +251,36 @@ class Session(asyncio.Protocol):
         self._state = _RUNNING
         self._since_s = self._now_s()
 
+    def _is_one_more(self, data: bytes) -> bool:
+        """Whether `data` is one whole audio message like the last one, as nearly every read is.
+
+        To find that out takes a quarter of the time that parser and dispatch take.
+        """
+        return (
+            len(data) == self._usual_bytes
+            and data.startswith(self._usual)
+            and not self._parser.pending_bytes
+        )
+
     def _take_audio(self, message: Message, rate_hz: int, now_s: float) -> None:
         self._unknown_run = 0
-        leg = self._leg_of(rate_hz)
-        samples = self._decoder.decode(message.payload)
+        self._leg_of(rate_hz)
+        self._hear(message.payload)
+        if self._pace is not None:
+            warning = self._pace.observe(now_s, message.kind, len(message.payload))
+            if warning is not None:
+                self._log.warning("audiosocket audio is not what its kind says", cure=warning)
+            if self._pace.settled:
+                self._pace = None
+        if self._pace is None:
+            self._usual = HEADER.pack(message.kind, len(message.payload))
+            self._usual_bytes = HEADER.size + len(message.payload)
+
+    def _hear(self, audio: bytes) -> None:
+        """Hand audio to the present leg."""
+        leg = self._leg
+        assert leg is not None
+        samples = self._decoder.decode(audio)
         if leg.backlog_s <= self._config.max_backlog_s:
             leg.push(samples)
         else:
@@ -255,12 +288,6 @@ class Session(asyncio.Protocol):
             if not self._dropping:
                 self._dropping = True
                 self._log.warning("audiosocket drops audio", backlog_s=round(leg.backlog_s, 1))
-        if self._pace is not None:
-            warning = self._pace.observe(now_s, message.kind, len(message.payload))
-            if warning is not None:
-                self._log.warning("audiosocket audio is not what its kind says", cure=warning)
-            if self._pace.settled:
-                self._pace = None
 
     def _leg_of(self, rate_hz: int) -> Leg:
         """The leg that takes audio of that rate: the present one, or a new one in its place."""

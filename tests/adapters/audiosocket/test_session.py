@@ -117,6 +117,48 @@ async def test_an_odd_byte_is_carried_to_the_next_message() -> None:
     await line.peer_closes()
 
 
+async def test_frames_are_the_same_audio_however_they_come() -> None:
+    frames = [message(0x10, bytes([number]) * 320) for number in range(9)]
+    whole, cut, joined = (Line().call_in() for _ in range(3))
+    for frame in frames:
+        whole.feed(frame)
+        cut.feed(frame[:7])
+        cut.feed(frame[7:])
+    joined.feed(b"".join(frames))
+    assert [len(samples) for samples in whole.call.leg.pushed] == [160] * 9
+    assert whole.call.leg.audio == cut.call.leg.audio == joined.call.leg.audio
+    for line in (whole, cut, joined):
+        await line.peer_closes()
+
+
+async def test_the_rest_of_a_message_may_look_like_a_whole_frame() -> None:
+    line = Line().call_in()
+    line.feed(audio())
+    around = message(0x10, audio())  # 323 bytes of audio that begin like a header
+    line.feed(around[:3])
+    line.feed(around[3:])
+    assert [len(samples) for samples in line.call.leg.pushed] == [160, 161]
+    await line.peer_closes()
+
+
+async def test_odd_frames_of_one_size_carry_their_bytes() -> None:
+    line = Line().call_in()
+    line.feed(audio())
+    for payload in (b"\x01\x00\x02", b"\x00\x03\x00", b"\x04\x00\x05"):
+        line.feed(message(0x10, payload))
+    assert line.call.leg.audio[160:] == [1, 2, 3, 4]
+    await line.peer_closes()
+
+
+async def test_a_frame_between_unknown_messages_makes_them_harmless() -> None:
+    line = Line(max_unknown_messages=2).call_in()
+    for _ in range(5):
+        line.feed(message(0x42, b"x") * 2)
+        line.feed(audio())
+    assert line.call.ended == []
+    await line.peer_closes()
+
+
 async def test_an_empty_audio_message_opens_no_leg() -> None:
     line = Line().call_in()
     line.feed(message(0x10, b""))

@@ -182,6 +182,17 @@ async def test_many_legs_get_one_window_each_in_a_batch(setup: Setup) -> None:
     assert all(leg.heard == [0.0, 0.5, 1.0] for leg in legs)
 
 
+def test_many_legs_are_scored_half_as_often() -> None:
+    setup = Setup()
+    legs = [setup.leg() for _ in range(15)]
+    assert setup.batcher.tick_s == 0.002
+    last = setup.leg()
+    assert setup.batcher.tick_s == 0.004
+    setup.batcher.remove(legs[0])
+    assert setup.batcher.tick_s == 0.002
+    assert last.taken == 0
+
+
 async def test_a_leg_removed_while_its_windows_are_scored_is_left_alone(setup: Setup) -> None:
     setup.vad.gate.clear()
     gone, stays = setup.leg(0.25), setup.leg(0.5)
