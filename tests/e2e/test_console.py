@@ -1,6 +1,7 @@
 """The web console in a real browser before the real server."""
 
 import asyncio
+import math
 import os
 import shutil
 import wave
@@ -20,9 +21,15 @@ from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.types import Samples
 from tests.e2e.console_server import ROOT, SILENT_HOST, console_server
 
-playwright_api = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
+pytest.importorskip("playwright.async_api", reason="playwright is not installed")
 
-from playwright.async_api import Page, Route, async_playwright, expect  # noqa: E402 - see above
+from playwright.async_api import (
+    Locator,
+    Page,
+    Route,
+    async_playwright,
+    expect,
+)
 
 CHROMIUM = shutil.which("chromium") or ""
 WAV = ROOT / "tests/data/wav"
@@ -191,6 +198,19 @@ async def dial(urls: dict[str, str], call_id: str, samples: Samples) -> None:
     )
 
 
+@asynccontextmanager
+async def sent_to(page: Page, word: Locator) -> AsyncIterator[None]:
+    """Expect that what happens inside sends the player to a word; it is stopped then."""
+    player = page.locator("audio")
+    await player.evaluate(
+        "audio => audio.onseeking = () => audio.dataset.at = Math.round(audio.currentTime * 10)"
+    )
+    yield
+    start_s = float(await word.get_attribute("data-start") or "nan")
+    await expect(player).to_have_attribute("data-at", str(math.floor(start_s * 10 + 0.5)))
+    await player.evaluate("audio => audio.pause()")
+
+
 async def player_at(page: Page) -> float:
     at: float = await page.locator("audio").evaluate("audio => audio.currentTime")
     return at
@@ -202,10 +222,9 @@ async def test_a_recording_is_sent_read_and_heard_by_its_words(console: Console)
     word = page.locator(".dialogue button", has_text="звездочку").first
     start_s = float(await word.get_attribute("data-start") or "nan")
     assert start_s > 10
-    await word.click()
+    async with sent_to(page, word):
+        await word.click()
     await expect(word).to_have_class("now")
-    assert start_s - 0.1 <= await player_at(page) < start_s + TIMEOUT_S
-    await page.locator("audio").evaluate("audio => audio.pause()")
     link = page.get_by_role("link", name="SRT")
     async with page.expect_download() as coming:
         await link.click()
@@ -223,13 +242,11 @@ async def test_words_and_waveform_are_moved_through_by_keys(console: Console) ->
     await page.keyboard.press("ArrowRight")
     await page.keyboard.press("ArrowRight")
     await expect(words.nth(2)).to_be_focused()
-    await page.keyboard.press("Enter")
-    await expect(words.nth(2)).to_have_class("now")
-    await page.locator("audio").evaluate("audio => audio.pause()")
+    async with sent_to(page, words.nth(2)):
+        await page.keyboard.press("Enter")
     await page.keyboard.press("End")
-    await page.keyboard.press("Space")
-    await expect(words.last).to_have_class("now")
-    await page.locator("audio").evaluate("audio => audio.pause()")
+    async with sent_to(page, words.last):
+        await page.keyboard.press("Space")
     await page.get_by_role("slider").focus()
     await page.keyboard.press("Home")
     assert await player_at(page) == 0
@@ -288,7 +305,7 @@ async def test_a_call_appears_with_its_text_and_goes_into_history(console: Conso
     await expect(card).to_be_visible()
     await expect(card.locator(".partial")).not_to_be_empty()
     await expect(card.locator("ol li").first).to_contain_text("один")
-    await page.wait_for_function("() => document.querySelector('.card meter').value > -50")
+    await expect(card.locator("meter")).not_to_have_js_property("value", -60)  # no speech there
     await page.set_viewport_size({"width": DESKTOP[0], "height": 560})
     await console.picture("live")
     await page.set_viewport_size({"width": NARROWEST, "height": 740})
