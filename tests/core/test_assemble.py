@@ -239,6 +239,11 @@ def test_a_merge_invents_no_word_and_keeps_each_sides_order(
     assert rest == after[len(after) - len(rest) :]
 
 
+def test_two_words_that_lie_on_each_other_at_the_middle_are_one() -> None:
+    before, after = Word("дом", 9.70, 9.86, None), Word("том", 9.75, 9.93, None)
+    assert merge([before], [after], 9.8) == [before]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
