@@ -47,6 +47,8 @@ def cost(true: Run, timed: Run) -> None:
     made.add_row("    rest: reads, detector's ticks, jobs", share, _ms(timed, rest_s))
     other_s, timed_other_s = (each.taken.rest_s - each.taken.loop_s for each in (true, timed))
     made.add_row("  other threads: sinks", _ms(true, other_s), _ms(timed, timed_other_s))
+    phones_s, timed_phones_s = true.sent.cpu_s, timed.sent.cpu_s
+    made.add_row("the phones, as a measure", _ms(true, phones_s), _ms(timed, timed_phones_s))
     report.out.print(made)
     report.out.print(f"VAD per window: {1e6 * taken.scoring_s / max(taken.windows, 1):.0f} us")
 
