@@ -18,12 +18,43 @@ class Hypothesis:
             or is preceded by a lone space token.
         starts_s: start of each token in seconds, same length as `tokens`.
         log_probs: natural log probability of each token, same length, or None if there are none.
+        score: natural log probability of the whole text as the decoder ranks it, or None; only
+            comparable between the readings of one segment.
+        alternatives: other readings of the segment, best first, each without alternatives of its
+            own; empty unless they were asked for and the engine has them.
+        match: 0..1, how well a closed list fits what was heard; None without such a list.
     """
 
     text: str
     tokens: tuple[str, ...] = ()
     starts_s: tuple[float, ...] = ()
     log_probs: tuple[float, ...] | None = None
+    score: float | None = None
+    alternatives: tuple["Hypothesis", ...] = ()
+    match: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeOptions:
+    """What one caller asks of a decode; an engine that cannot do it leaves it out (`EngineInfo`).
+
+    Attributes:
+        phrases: to prefer, or with `closed` the only ones possible; lower case, words separated by
+            single spaces.
+        closed: nothing but `phrases` may come out; `[unk]` among them allows anything else, which
+            then reads `[unk]`.
+        boost: natural log added per token of a preferred phrase; ignored with `closed`.
+        alternatives: how many readings at most, the best one included.
+    """
+
+    phrases: tuple[str, ...] = ()
+    closed: bool = False
+    boost: float = 1.5
+    alternatives: int = 1
+
+
+PLAIN = DecodeOptions()
+"""Asks for nothing special."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +70,11 @@ class EngineInfo:
         batch_size: how many segments to hand over at once; 1 where batching does not gain.
         confidence: whether hypotheses carry log probabilities.
         provider: where it runs: `cpu` or `cuda`.
+        streaming: whether it is a `StreamingEngine`.
+        chunk_s: a streaming engine advances by so much audio; 0 where it takes any length.
+        hotwords: whether it can prefer phrases.
+        closed_lists: whether it can decode to a closed list of phrases.
+        alternatives: the most readings it gives of one segment.
     """
 
     engine: str
@@ -49,6 +85,11 @@ class EngineInfo:
     batch_size: int = 1
     confidence: bool = False
     provider: str = "cpu"
+    streaming: bool = False
+    chunk_s: float = 0.0
+    hotwords: bool = False
+    closed_lists: bool = False
+    alternatives: int = 1
 
 
 class Engine(Protocol):
@@ -59,15 +100,56 @@ class Engine(Protocol):
         """What this engine is and can do."""
         ...
 
-    def decode(self, segments: Sequence[Waveform]) -> list[Hypothesis]:
+    def decode(
+        self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
         """Return one hypothesis per segment, in order.
 
         Args:
             segments: at least one; float32 in [-1, 1], shape (n,), at `info.sample_rate_hz`,
                 finite, n > 0 (engines/prepare.py sees to that).
+            options: what the caller of all these segments asks for.
 
         Raises:
             DecodeError: the model could not decode these segments.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """New audio of one stream.
+
+    Attributes:
+        stream: from `StreamingEngine.open_stream`.
+        samples: float32 in [-1, 1], shape (n,), n >= 0, at `info.sample_rate_hz`, finite.
+        last: whether the stream ends with it.
+    """
+
+    stream: object
+    samples: Waveform
+    last: bool = False
+
+
+class StreamingEngine(Engine, Protocol):
+    """A loaded model that hears audio as it comes; `decode` runs whole segments through it, too."""
+
+    def open_stream(self, options: DecodeOptions = PLAIN) -> object:
+        """Return a new stream; it is forgotten after its last piece, or when nobody holds it."""
+        ...
+
+    def advance(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
+        """Hear the new audio of several streams together.
+
+        Args:
+            pieces: at least one, each of another stream.
+
+        Returns:
+            What each stream has heard so far, in order; times count from its first sample. After
+            the last piece nothing is held back.
+
+        Raises:
+            DecodeError: the model could not decode them; the streams are lost.
         """
         ...
 

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ruasr_tel.engines.base import EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.types import Waveform
 
@@ -75,7 +75,9 @@ class ScriptedEngine:
         """What its spec asked for."""
         return self._info
 
-    def decode(self, segments: Sequence[Waveform]) -> list[Hypothesis]:
+    def decode(
+        self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
         """Return one hypothesis per segment, or what a marker asks for.
 
         Raises:

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ruasr_tel.engines.base import Engine, EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.models.graphs import check_graphs
 from ruasr_tel.models.probe import (
@@ -51,7 +51,9 @@ class SherpaEngine:
         """What this engine is and can do."""
         return self._info
 
-    def decode(self, segments: Sequence[Waveform]) -> list[Hypothesis]:
+    def decode(
+        self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
         """Return one hypothesis per segment, in order; see `Engine.decode`.
 
         Raises:

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from ruasr_tel.engines import scripted, wire, worker
-from ruasr_tel.engines.base import Engine, EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.base import (
+    PLAIN,
+    DecodeOptions,
+    Engine,
+    EngineInfo,
+    EngineSpec,
+    Hypothesis,
+)
 from ruasr_tel.engines.worker import Worker, decode, load
 from ruasr_tel.errors import ConfigError, ModelLoadError
 from ruasr_tel.types import Samples, Waveform
@@ -35,7 +42,9 @@ class Odd:
         self.info = EngineInfo("odd", "odd", RATE_HZ)
         self._answers = list(answers)
 
-    def decode(self, segments: Sequence[Waveform]) -> list[Hypothesis]:
+    def decode(
+        self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
         return self._answers
 
 
@@ -101,7 +110,9 @@ def test_its_threads_decode_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     together = threading.Barrier(2, timeout=TIMEOUT_S)
 
     class Meeting(Odd):
-        def decode(self, segments: Sequence[Waveform]) -> list[Hypothesis]:
+        def decode(
+            self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
+        ) -> list[Hypothesis]:
             together.wait()
             return [Hypothesis("да")]
 
