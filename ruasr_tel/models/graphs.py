@@ -9,6 +9,7 @@ offline-transducer-nemo-model.cc, and of what its decoders then take for granted
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ruasr_tel.errors import ModelLoadError
 from ruasr_tel.models.probe import NEMO_CTC, NEMO_TRANSDUCER, TRANSDUCER
@@ -84,6 +85,11 @@ def open_graph(path: Path) -> Graph:
             f"{path} is damaged or no ONNX model ({path.stat().st_size} bytes; onnxruntime says: "
             f"{reason}); fetch it again"
         ) from exc
+    return describe(path, session)
+
+
+def describe(path: Path, session: Any) -> Graph:
+    """Return what the network of an open onnxruntime session says of itself."""
     return Graph(
         path,
         dict(session.get_modelmeta().custom_metadata_map),

@@ -16,7 +16,7 @@ NEMO_CTC = "nemo_ctc"
 TRANSDUCER = "transducer"
 NEMO_TRANSDUCER = "nemo_transducer"
 
-_TOKENS = ("tokens.txt", "lang/tokens.txt", "*tokens.txt")
+_TOKENS = ("tokens.txt", "lang/tokens.txt", "*tokens.txt", "*_vocab.txt")
 _TRIPLE = {
     role: tuple(
         f"{folder}{name}"

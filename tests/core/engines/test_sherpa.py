@@ -1,10 +1,8 @@
 import json
 import subprocess
 import sys
-import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,18 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ruasr_tel.audio.resample import resample
 from ruasr_tel.engines import sherpa
 from ruasr_tel.engines.base import Engine, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.engines.sherpa import SherpaEngine, create, cuda_refusal
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.models.catalog import Catalog, to_spec
-from ruasr_tel.types import Waveform
 from tests.core.broken_models import CTC, MODELS_DIR, NEMO, TRANSDUCER, good_model
+from tests.core.engines.prompts import Prompt, letter_errors, spoken_prompts
 from tests.core.model_faults import FILE_FAULTS, GRAPH_FAULTS, Fault
 
-WAV = Path(__file__).parents[2] / "data" / "wav"
-TRANSCRIPTS = WAV.parent / "transcripts.tsv"
 CHILD_TIMEOUT_S = 120
 
 # Loads one folder a line; a fault that our checks miss may end this process, never pytest's.
@@ -47,37 +42,9 @@ for line in sys.stdin:
 """
 
 
-@dataclass(frozen=True)
-class Prompt:
-    name: str
-    samples: Waveform
-    text: str
-
-
-def prompts() -> list[Prompt]:
-    """The recorded prompts at 16 kHz with what is said in them."""
-    found = []
-    for line in TRANSCRIPTS.read_text("utf-8").splitlines():
-        name, _, text = line.split("\t")
-        with wave.open(str(WAV / name)) as stream:
-            samples = np.frombuffer(stream.readframes(stream.getnframes()), dtype=np.int16)
-            found.append(Prompt(name, resample(samples, stream.getframerate(), 16000), text))
-    return found
-
-
-def letter_errors(heard: str, said: str) -> int:
-    """Levenshtein distance."""
-    row = list(range(len(said) + 1))
-    for i, a in enumerate(heard, 1):
-        previous, row[0] = row[0], i
-        for j, b in enumerate(said, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (a != b))
-    return row[-1]
-
-
 @pytest.fixture(scope="module")
 def spoken() -> list[Prompt]:
-    return prompts()
+    return spoken_prompts()
 
 
 @pytest.fixture(scope="module")
