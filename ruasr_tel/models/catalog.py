@@ -52,7 +52,7 @@ class ModelEntry(Section):
     engine: str = "sherpa"
     """Entry point of group `ruasr_tel.engines` that runs it."""
 
-    family: Literal["nemo_ctc", "transducer", "nemo_transducer"]
+    family: Literal["nemo_ctc", "transducer", "nemo_transducer", "online_transducer", "t_one"]
     """What kind of networks it consists of."""
 
     folder: str

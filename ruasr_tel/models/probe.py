@@ -15,6 +15,8 @@ from ruasr_tel.models.tokens import BLANKS, TokenTable, read_tokens
 NEMO_CTC = "nemo_ctc"
 TRANSDUCER = "transducer"
 NEMO_TRANSDUCER = "nemo_transducer"
+ONLINE_TRANSDUCER = "online_transducer"
+T_ONE = "t_one"
 
 _TOKENS = ("tokens.txt", "lang/tokens.txt", "*tokens.txt", "*_vocab.txt")
 _TRIPLE = {
@@ -28,6 +30,11 @@ _TRIPLE = {
 LAYOUTS: Mapping[str, Mapping[str, Sequence[str]]] = {
     TRANSDUCER: {**_TRIPLE, "tokens": _TOKENS},
     NEMO_TRANSDUCER: {**_TRIPLE, "tokens": _TOKENS},
+    ONLINE_TRANSDUCER: {**_TRIPLE, "tokens": _TOKENS},
+    T_ONE: {
+        "model": ("model.onnx", "*.int8.onnx", "*.onnx"),
+        "tokens": ("tokens.txt", "vocab.json"),  # as sherpa-onnx has it; as T-one's own repository
+    },
     NEMO_CTC: {
         "model": ("model.int8.onnx", "model.onnx", "*.int8.onnx", "*.onnx"),
         "tokens": _TOKENS,
@@ -131,7 +138,7 @@ def check_blank(path: Path, table: TokenTable, family: str) -> None:
         ModelLoadError: it does not; the tokens belong to another model.
     """
     # offline-transducer-greedy-search-decoder.cc: "blank id is hardcoded to 0"
-    if family == TRANSDUCER and table.symbols[0] not in BLANKS:
+    if family in (TRANSDUCER, ONLINE_TRANSDUCER) and table.symbols[0] not in BLANKS:
         raise ModelLoadError(
             f"{path}: the blank {table.blank} of a transducer must be the first symbol, "
             f"here that is {table.symbols[0]!r}; fetch the model's own tokens.txt"

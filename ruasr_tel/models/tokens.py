@@ -1,9 +1,12 @@
 """Reads tokens.txt, the list of a model's output symbols, as strictly as the loader needs it.
 
+T-one's own repository has the same list as vocab.json, the vocabulary of a wav2vec 2 tokenizer.
+
 sherpa-onnx ends the whole process on a file it cannot parse (csrc/symbol-table.cc, `ReadTokens`)
 and answers nonsense for one that is too short, so every doubt is an error here.
 """
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ BLANKS = ("<blk>", "<eps>", "<blank>")
 MAX_BYTES = 16 * 2**20
 """The largest list we know (Whisper, base64, 51 865 lines) has 0.8 MB."""
 
+_NAMES_IN_JSON = {"|": " ", "[PAD]": "<blk>"}
 _SPACES = " \t\r\f\v"  # what the loader trims; not str.split(), which would eat U+00A0 tokens too
 _DISAMBIGUATION = re.compile(r"#\d+")
 
@@ -53,11 +57,17 @@ class TokenTable:
 def read_tokens(path: Path) -> TokenTable:
     """Return the symbols listed in `path`: one `symbol id` a line, the symbol may be a bare space.
 
+    A `.json` file holds one object, symbol -> id, with `|` for the space and `[PAD]` for the blank
+    (sherpa-onnx scripts/t-one/generate_tokens.py).
+
     Raises:
         ModelLoadError: not UTF-8, a line that is not `symbol id`, ids other than 0..n-1, no blank.
     """
     text = _text_of(path)
-    pairs = [_parse_line(path, number, line) for number, line in enumerate(_lines_of(text), 1)]
+    if path.suffix == ".json":
+        pairs = _parse_vocabulary(path, text)
+    else:
+        pairs = [_parse_line(path, number, line) for number, line in enumerate(_lines_of(text), 1)]
     by_id = {index: symbol for symbol, index in pairs}
     if len(by_id) != len(pairs):
         twice, _ = Counter(index for _, index in pairs).most_common(1)[0]
@@ -96,6 +106,21 @@ def _lines_of(text: str) -> list[str]:
     """Return the lines; only the empty rest after the last line end is dropped."""
     lines = text.split("\n")
     return lines[:-1] if lines[-1] == "" else lines
+
+
+def _parse_vocabulary(path: Path, text: str) -> list[tuple[str, int]]:
+    try:
+        content = json.loads(text)
+    except ValueError as exc:
+        raise ModelLoadError(f"{path} is not JSON ({exc}); fetch the model's own") from exc
+    is_vocabulary = isinstance(content, dict) and all(
+        isinstance(index, int) and 0 <= index < len(content) for index in content.values()
+    )
+    if not is_vocabulary:
+        raise ModelLoadError(
+            f"{path} is not an object of symbols and their ids 0, 1, 2 …; fetch the model's own"
+        )
+    return [(_NAMES_IN_JSON.get(symbol, symbol), index) for symbol, index in content.items()]
 
 
 def _parse_line(path: Path, number: int, line: str) -> tuple[str, int]:

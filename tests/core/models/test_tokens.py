@@ -87,3 +87,27 @@ def test_any_bytes_give_a_list_or_a_sentence(
     except ModelLoadError:
         return
     assert table.blank in table.symbols
+
+
+def test_a_tokenizer_vocabulary_is_read_like_tokens(tmp_path: Path) -> None:
+    path = tmp_path / "vocab.json"
+    path.write_text('{"[PAD]": 3, "а": 0, "ё": 1, "|": 2}', "utf-8")
+    assert read_tokens(path) == TokenTable(("а", "ё", " ", "<blk>"))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not an object of symbols"),
+        ('{"а": "0"}', "is not an object of symbols"),
+        ('{"а": 2, "[PAD]": 0}', "is not an object of symbols"),
+        ('{"а": 0, "[PAD]": 0}', "id 0 occurs twice"),
+        ('{"а": 0}', "none of <blk>"),
+    ],
+)
+def test_a_wrong_vocabulary_ends_in_a_sentence(tmp_path: Path, content: str, says: str) -> None:
+    path = tmp_path / "vocab.json"
+    path.write_text(content, "utf-8")
+    with pytest.raises(ModelLoadError, match=says):
+        read_tokens(path)
