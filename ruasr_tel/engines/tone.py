@@ -115,7 +115,7 @@ class ToneStream:
         self._waiting_samples -= self._chunk
         # The inverse of our scaling of int16 by 1/32768, so that the network gets the very samples.
         values = np.rint(waiting[: self._chunk] * np.float32(32768.0))
-        return np.clip(values, -32768.0, 32767.0).astype(np.int32, copy=False)
+        return np.asarray(np.clip(values, -32768.0, 32767.0), dtype=np.int32)
 
     def hear(self, log_probs: LogProbs, state: _States) -> None:
         """Take the network's answer to the chunk that was taken last."""

@@ -16,7 +16,7 @@ def frames(symbols: list[int], seed: int = 0) -> LogProbs:
     scores = np.random.default_rng(seed).uniform(0, 1, (len(symbols), 4))
     scores[np.arange(len(symbols)), symbols] = 1.5
     log_probs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    return log_probs.astype(np.float32)
+    return np.asarray(log_probs, dtype=np.float32)
 
 
 @given(
