@@ -18,10 +18,10 @@ from ruasr_tel.engines.process import EngineProcess
 from ruasr_tel.errors import ConfigError, PortTaken
 from ruasr_tel.events import Event
 from ruasr_tel.hub import Hub
-from ruasr_tel.leg import Profile
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.models.catalog import Catalog, Model, default_models_dir, to_spec
 from ruasr_tel.plugins import Door, Server, adapters
+from ruasr_tel.profile import Profile
 from ruasr_tel.scheduler import Scheduler
 from ruasr_tel.sinks import Fanout
 from ruasr_tel.vad import Vad, VadBatcher, create_vad

@@ -11,8 +11,8 @@ import structlog
 from ruasr_tel.call import Calls, CallsConfig
 from ruasr_tel.config import Config
 from ruasr_tel.errors import ConfigError
-from ruasr_tel.leg import Profile
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.profile import Profile
 from ruasr_tel.recordings.jobs import Recordings
 from ruasr_tel.recordings.recognise import bulk_profiles
 from ruasr_tel.recordings.watch import Watch

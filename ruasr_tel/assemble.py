@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ruasr_tel.boundary import SegmentReady
 from ruasr_tel.engines.base import Hypothesis
-from ruasr_tel.events import Word
+from ruasr_tel.events import Alternative, Word
 
 TOKEN_BEGINS_S, LETTER_LASTS_S = 0.03, 0.08
 """A word's last token is taken to sound for their sum per letter, 0.11 s for one letter: the median
@@ -31,6 +31,9 @@ class Line:
         confidence: mean confidence of the words, or None.
         error: why there is no text although there was speech, or None.
         fresh_samples: samples of the segment that no earlier segment held.
+        alternatives: other readings, best first, of the same audio as `text`.
+        score: the hypothesis's.
+        match: the hypothesis's.
     """
 
     segment: int
@@ -42,6 +45,9 @@ class Line:
     confidence: float | None
     error: str | None
     fresh_samples: int
+    alternatives: tuple[Alternative, ...] = ()
+    score: float | None = None
+    match: float | None = None
 
 
 def words_of(hypothesis: Hypothesis, start_s: float, end_s: float) -> list[Word]:
@@ -95,7 +101,8 @@ class Assembler:
     """Puts one leg's answers in order and in call time.
 
     The words of a hard cut's doubled audio are held back until the next segment tells what they
-    were, so that no final is ever taken back.
+    were, so that no final is ever taken back. Alternatives are cut and joined as the best reading
+    is, after what the best reading of the segment before held back.
 
     Args:
         sample_rate_hz: the leg's rate.
@@ -145,41 +152,70 @@ class Assembler:
         segment = pending.segment
         self.pending_samples -= segment.end - segment.start
         hypothesis = answer if isinstance(answer, Hypothesis) else Hypothesis("")
-        words = self._words(pending, hypothesis)
-        text = " ".join(w.text for w in words)
-        if not hypothesis.tokens and hypothesis.text:
-            text = hypothesis.text
-            if segment.overlap:
-                text = without_repeated(self._last_text, text)
-        self._last_text = text
-        known = [w.confidence for w in words if w.confidence is not None]
+        said, held = self._words(pending, hypothesis)
+        best = self._reading(pending, hypothesis, said)
+        alternatives = self._alternatives(pending, hypothesis, best.text)
+        self._remember(pending, best, held)
         return Line(
             segment.index,
-            text,
-            tuple(words),
+            best.text,
+            best.words,
             pending.start_s,
             pending.end_s,
             segment.reason.value,
-            sum(known) / len(known) if known else None,
+            best.confidence,
             answer if isinstance(answer, str) else None,
             segment.end - segment.start - segment.overlap,
+            alternatives,
+            best.score,
+            hypothesis.match,
         )
 
-    def _words(self, pending: "_Pending", hypothesis: Hypothesis) -> list[Word]:
+    def _alternatives(
+        self, pending: "_Pending", hypothesis: Hypothesis, best: str
+    ) -> tuple[Alternative, ...]:
+        """Return the other readings as the final shows them; trimming may have made some equal."""
+        readings: dict[str, Alternative] = {}
+        for other in hypothesis.alternatives:
+            words, _ = self._words(pending, other)
+            reading = self._reading(pending, other, words)
+            if reading.text != best:
+                readings.setdefault(reading.text, reading)
+        return tuple(readings.values())
+
+    def _reading(
+        self, pending: "_Pending", hypothesis: Hypothesis, words: Sequence[Word]
+    ) -> Alternative:
+        text = " ".join(w.text for w in words)
+        if not hypothesis.tokens and hypothesis.text:
+            text = hypothesis.text
+            if pending.segment.overlap:
+                text = without_repeated(self._last_text, text)
+        known = [w.confidence for w in words if w.confidence is not None]
+        confidence = sum(known) / len(known) if known else None
+        return Alternative(text, tuple(words), confidence, hypothesis.score)
+
+    def _words(self, pending: "_Pending", hypothesis: Hypothesis) -> tuple[list[Word], list[Word]]:
+        """Return the words to show and those to hold back for the next segment."""
         segment = pending.segment
         words = words_of(hypothesis, pending.start_s, pending.end_s)
         if segment.overlap:
             words = [w for w in words if (w.start_s + w.end_s) / 2 >= self._said_until_s]
             middle_s = pending.start_s + segment.overlap / self._rate_hz / 2
             words = merge(self._held, words, middle_s)
-            self._held = []
-        if segment.repeated:
-            zone_s = pending.end_s - segment.repeated / self._rate_hz
-            said = [w for w in words if w.start_s < zone_s]
-            self._held = words[len(said) :]
-            self._said_until_s = said[-1].end_s if said else -math.inf
-            words = said
-        return words
+        if not segment.repeated:
+            return words, []
+        zone_s = pending.end_s - segment.repeated / self._rate_hz
+        said = [w for w in words if w.start_s < zone_s]
+        return said, words[len(said) :]
+
+    def _remember(self, pending: "_Pending", best: Alternative, held: list[Word]) -> None:
+        """Keep of the best reading what the next segment needs."""
+        self._last_text = best.text
+        if pending.segment.overlap or pending.segment.repeated:
+            self._held = held
+        if pending.segment.repeated:
+            self._said_until_s = best.words[-1].end_s if best.words else -math.inf
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""One call: its legs, its end, its ledger; and the registry that admits calls."""
+"""The registry of calls: admits them, watches their clock, counts."""
 
 import asyncio
 import contextlib
@@ -10,14 +10,19 @@ from datetime import UTC, datetime
 import structlog
 from pydantic import Field, JsonValue
 
+from ruasr_tel.conversation import Call
+from ruasr_tel.engines.base import DecodeOptions, EngineInfo
 from ruasr_tel.errors import ConfigError, Overloaded
-from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Event, Final, Ledger, Partial
-from ruasr_tel.leg import Leg, Profile, Surroundings
+from ruasr_tel.events import CallEnded, CallStarted, Event, Final, Ledger, Partial
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.profile import Profile
 from ruasr_tel.scheduler import Priority, Scheduler
 from ruasr_tel.section import Section
-from ruasr_tel.types import CallId, LegId
+from ruasr_tel.segments import Surroundings
+from ruasr_tel.types import CallId
 from ruasr_tel.vad.batcher import VadBatcher
+
+__all__ = ["Announcement", "Call", "Calls", "CallsConfig"]
 
 TICK_S = 0.1
 """How often legs look at the clock; five times finer than the default endpoint."""
@@ -55,98 +60,6 @@ class CallsConfig(Section):
     """A call is ended after this long: somebody forgot to hang up."""
     drain_s: float = Field(30.0, ge=0, le=3600)
     """At a stop, how long running calls may go on before they are ended."""
-
-
-class Call:
-    """One conversation as the PBX knows it; made by `Calls.open`."""
-
-    def __init__(
-        self,
-        call_id: CallId,
-        door: str,
-        profile: Profile,
-        around: Callable[[Callable[[Event], None]], Surroundings],
-        publish: Callable[["Call", Event], None],
-        hang_up: Callable[[str], None] | None,
-    ) -> None:
-        self.call_id = call_id
-        self.door = door
-        self.profile = profile
-        self.finals = 0
-        self.hang_up = hang_up
-        self._publish = publish
-        self._around = around(self._emit)
-        self.started_s = self._around.mono()
-        self._legs: list[Leg] = []
-        self._open: dict[int, Leg] = {}
-        self._closing: set[asyncio.Task[None]] = set()
-        self._end: asyncio.Task[None] | None = None
-
-    def open_leg(self, sample_rate_hz: int, channel: int = 0) -> Leg:
-        """Open one party's audio.
-
-        A second leg on the same channel (the peer changed its rate) takes over where the first
-        one stopped; the first one's finals still come.
-
-        Args:
-            sample_rate_hz: rate of the samples that will be pushed.
-            channel: audio channel index, 0-based.
-        """
-        before = self._open.get(channel)
-        nth = sum(leg.channel == channel for leg in self._legs)
-        leg_id = LegId(f"{self.call_id}/{channel}" + (f".{nth + 1}" if nth else ""))
-        offset_s = 0.0 if before is None else before.clock_s
-        leg = Leg(
-            self.call_id, leg_id, sample_rate_hz, self.profile, self._around, channel, offset_s
-        )
-        if before is not None:
-            task = asyncio.create_task(_finish(before))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-        self._legs.append(leg)
-        self._open[channel] = leg
-        return leg
-
-    @property
-    def legs(self) -> list[Leg]:
-        """The open legs, by channel."""
-        return [leg for _, leg in sorted(self._open.items())]
-
-    def dtmf(self, leg: Leg, digit: str) -> None:
-        """Report a key press, at the leg's present time."""
-        self._emit(Dtmf(self.call_id, leg.leg_id, _utc(), digit, leg.clock_s))
-
-    async def end(self, reason: str) -> None:
-        """Flush every leg, wait for its finals (bounded), account for its audio; idempotent.
-
-        Args:
-            reason: why, for the log and the sinks: `hangup`, `eof`, `close`, `drain`, …
-        """
-        if self._end is None:
-            self._end = asyncio.create_task(self._finish(reason))
-        await asyncio.shield(self._end)
-
-    def tick(self, now_s: float) -> None:
-        """Let the legs look at the clock."""
-        for leg in self._open.values():
-            leg.tick(now_s)
-
-    async def _finish(self, reason: str) -> None:
-        await asyncio.gather(*self._closing, *(_finish(leg) for leg in self._open.values()))
-        ledgers = {leg.leg_id: leg.ledger() for leg in self._legs}
-        duration_s = max((leg.clock_s for leg in self._legs), default=0.0)
-        self._emit(CallEnded(self.call_id, _utc(), reason, duration_s, self.finals, ledgers))
-
-    def _emit(self, event: Event) -> None:
-        self.finals += isinstance(event, Final)
-        self._publish(self, event)
-
-
-async def _finish(leg: Leg) -> None:
-    try:
-        await leg.flush()
-    finally:
-        leg.close()
 
 
 class Calls:
@@ -233,6 +146,15 @@ class Calls:
             raise ConfigError(f"there is no profile {name!r}; known profiles: {known}")
         return found
 
+    def engine_info(self, profile: str | None = None) -> EngineInfo:
+        """Return what recognises a call of a profile, and what it can do.
+
+        Raises:
+            ConfigError: unknown profile.
+        """
+        self.profile(profile)
+        return self._scheduler.info
+
     def open(
         self,
         *,
@@ -242,6 +164,7 @@ class Calls:
         profile: str | None = None,
         on_event: Callable[[Event], None] | None = None,
         hang_up: Callable[[str], None] | None = None,
+        options: DecodeOptions | None = None,
     ) -> Call:
         """Begin a call.
 
@@ -252,6 +175,8 @@ class Calls:
             profile: how to listen.
             on_event: takes the call's events, in order, in the event loop.
             hang_up: how to end the call from this side (it ran too long), given the reason.
+            options: what to ask of every decode; None: what the profile asks. `Leg.set_options`
+                changes it.
 
         Raises:
             Overloaded: no room for it.
@@ -268,6 +193,8 @@ class Calls:
         except Overloaded:
             self._metrics.calls.labels(door, "refused").inc()
             raise
+        if options is not None:
+            listening = listening.asking(options)
         call = Call(call_id, door, listening, self._surroundings, self._on_event, hang_up)
         self._running[call_id] = (call, on_event)
         self._idle.clear()

@@ -33,10 +33,10 @@ from ruasr_tel.config_sources import (
 )
 from ruasr_tel.engines.process import EngineProcessConfig
 from ruasr_tel.errors import ConfigError
-from ruasr_tel.leg import DEFAULT_PROFILES, Profile
 from ruasr_tel.log import LogConfig
 from ruasr_tel.metrics import MetricsConfig
 from ruasr_tel.plugins import adapters
+from ruasr_tel.profile import DEFAULT_PROFILES, Profile
 from ruasr_tel.recordings.config import RecordingsConfig
 from ruasr_tel.recordings.deliver import WebhookConfig
 from ruasr_tel.recordings.dialogue import DialogueConfig

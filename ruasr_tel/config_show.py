@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 from ruasr_tel.config import Config, Loaded
 from ruasr_tel.config_env import FOREIGN_NAMES, ForeignName
 from ruasr_tel.config_keys import Key, dotted, fields, values
-from ruasr_tel.leg import DEFAULT_PROFILES, Profile
+from ruasr_tel.profile import DEFAULT_PROFILES, Profile
 
 _INTRODUCTION = """\
 # Configuration

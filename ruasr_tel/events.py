@@ -31,6 +31,23 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another reading of a segment.
+
+    Attributes:
+        text: the whole text.
+        words: in seconds of leg audio; empty where the engine gives no times.
+        confidence: mean of the words' confidence, or None.
+        score: as in `Final`.
+    """
+
+    text: str
+    words: tuple[Word, ...]
+    confidence: float | None
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """Where every received sample of a leg went: received = decoded + silence + dropped.
 
@@ -99,6 +116,11 @@ class Final:
         confidence: mean of the words' confidence, or None.
         error: why there is no text although there was speech, or None.
         delay_s: wall-clock seconds from the arrival of the last speech to this final.
+        alternatives: other readings, best first, none of them reading as `text` does; only if they
+            were asked for and the engine has them.
+        score: natural log probability of the text as the decoder ranks it, or None; only comparable
+            with those of `alternatives`.
+        match: 0..1, how well a closed list fits what was heard; None without such a list.
     """
 
     call_id: CallId
@@ -113,6 +135,9 @@ class Final:
     confidence: float | None = None
     error: str | None = None
     delay_s: float = 0.0
+    alternatives: tuple[Alternative, ...] = ()
+    score: float | None = None
+    match: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from pydantic import Field
 
-from ruasr_tel.engines.base import Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, Hypothesis
 from ruasr_tel.errors import DecodeError, Overloaded
 from ruasr_tel.pace import DecodeRate, TokenBucket
 from ruasr_tel.section import Section
@@ -77,6 +77,7 @@ class Work:
         priority: what goes first.
         deadline_s: when the answer should be there, on the queue's clock; orders what is of one
             priority. None: FINAL_DUE_S after it was submitted, so first come, first served.
+        options: what is asked of the engine; jobs that ask for different things share no batch.
         due_s: that, settled.
         submitted_s: when it was submitted, on the queue's clock.
         number: order of submission.
@@ -88,6 +89,7 @@ class Work:
     sample_rate_hz: int
     priority: Priority
     deadline_s: float | None = None
+    options: DecodeOptions = PLAIN
     due_s: float = field(default=0.0, init=False)
     submitted_s: float = field(default=0.0, init=False)
     number: int = field(default=0, init=False)
@@ -113,7 +115,8 @@ class Batch(Generic[WorkT]):
     """Jobs that the engine holds together.
 
     Attributes:
-        jobs: at least one, of one priority; some may have been cancelled meanwhile.
+        jobs: at least one, of one priority and with equal options; some may have been cancelled
+            meanwhile.
         alone: whether nothing else may run beside it.
     """
 
@@ -124,6 +127,11 @@ class Batch(Generic[WorkT]):
     def audio_s(self) -> float:
         """Length of all its segments in seconds."""
         return sum(job.audio_s for job in self.jobs)
+
+    @property
+    def options(self) -> DecodeOptions:
+        """What all its jobs ask for."""
+        return self.jobs[0].options
 
 
 class JobQueue(Generic[WorkT]):
@@ -333,7 +341,7 @@ class JobQueue(Generic[WorkT]):
         for job in self._queued:
             if len(jobs) == self._batch_size or head.struck:
                 break
-            if job is head or job.priority is not head.priority:
+            if job is head or (job.priority, job.options) != (head.priority, head.options):
                 continue
             low_s, high_s = min(shortest_s, job.audio_s), max(longest_s, job.audio_s)
             if high_s <= low_s * BATCH_LENGTH_RATIO:

@@ -10,7 +10,8 @@ from typing import Protocol
 
 import structlog
 
-from ruasr_tel.engines.base import EngineInfo, Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, Hypothesis
+from ruasr_tel.engines.prepare import fit
 from ruasr_tel.errors import DecodeError, EngineDied
 from ruasr_tel.jobs import (
     FINAL_DUE_S,
@@ -44,11 +45,14 @@ class EngineHost(Protocol):
         """Decodes that may run at once."""
         ...
 
-    async def decode(self, batch: Sequence[tuple[Samples, int]]) -> list[Hypothesis]:
+    async def decode(
+        self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
         """Return one hypothesis per segment, in order.
 
         Args:
             batch: at least one segment, each int16, shape (n,), with its rate in Hz.
+            options: what is asked of all of them.
 
         Raises:
             DecodeError: the engine could not decode this batch.
@@ -117,6 +121,7 @@ class Scheduler:
         priority: Priority,
         *,
         deadline_s: float | None = None,
+        options: DecodeOptions = PLAIN,
     ) -> Job:
         """Queue one segment.
 
@@ -126,17 +131,23 @@ class Scheduler:
             priority: finals go before partials before bulk.
             deadline_s: when the answer should be there, on the scheduler's clock: sooner goes
                 first. Nothing happens when it passes. None: FINAL_DUE_S from now.
+            options: what is asked of the engine; it does what it can (`engines.prepare.fit`).
 
         Raises:
             Overloaded: a partial or bulk segment has no room now; finals are never refused.
         """
-        job = Job(samples, sample_rate_hz, priority, deadline_s)
+        job = Job(samples, sample_rate_hz, priority, deadline_s, fit(options, self.info))
         answers = self._queue.submit(job, self._clock())
         job.result = asyncio.get_running_loop().create_future()
         job.result.add_done_callback(lambda _: self._settle(self._queue.cancel(job)))
         self._settle(answers)
         self._dispatch()
         return job
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine is and can do."""
+        return self._host.info
 
     @property
     def pending_audio_s(self) -> float:
@@ -192,7 +203,7 @@ class Scheduler:
         queue, clock = self._queue, self._clock
         try:
             hypotheses = await self._host.decode(
-                [(job.samples, job.sample_rate_hz) for job in batch.jobs]
+                [(job.samples, job.sample_rate_hz) for job in batch.jobs], batch.options
             )
             now_s = clock()
             return queue.answered(batch, hypotheses, now_s - began_s, now_s)

@@ -12,8 +12,8 @@ import typer
 from ruasr_tel.cli import app
 from ruasr_tel.config import config_tree, load_config
 from ruasr_tel.errors import ConfigError
-from ruasr_tel.leg import DEFAULT_PROFILES
 from ruasr_tel.plugins import adapters
+from ruasr_tel.profile import DEFAULT_PROFILES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 import structlog
 
 from ruasr_tel.engines import wire
-from ruasr_tel.engines.base import EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.errors import (
     ConfigError,
     DecodeError,
@@ -115,12 +115,15 @@ class Child(asyncio.Protocol):
         """The last lines it printed."""
         return list(self._lines)
 
-    async def decode(self, batch: Sequence[wire.Segment], limit_s: float) -> list[Hypothesis]:
+    async def decode(
+        self, batch: Sequence[wire.Segment], limit_s: float, options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
         """Return one hypothesis per segment.
 
         Args:
             batch: checked segments, at least one.
             limit_s: seconds after which the decode counts as hung and the process is killed.
+            options: what is asked of it.
 
         Raises:
             DecodeError: the engine could not decode them.
@@ -134,7 +137,7 @@ class Child(asyncio.Protocol):
             limit_s, self.kill, f"a decode did not come back within {limit_s:.1f} s"
         )
         try:
-            for chunk in wire.encode_request(number, batch):
+            for chunk in wire.encode_request(number, batch, options):
                 self._write(chunk)
             return await answer
         finally:

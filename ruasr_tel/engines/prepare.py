@@ -10,13 +10,17 @@ from dataclasses import replace
 import numpy as np
 
 from ruasr_tel.audio.resample import resample
-from ruasr_tel.engines.base import EngineInfo, Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, Hypothesis
 from ruasr_tel.errors import DecodeError
 from ruasr_tel.types import Samples, Waveform
 
 SHORTEST_S = 0.1
 """Nothing shorter goes to an engine: below about 100 ms front ends fail or answer nonsense
 (sherpa-onnx 2.0.1, our measurement)."""
+
+
+UNKNOWN = "[unk]"
+"""The phrase of a closed list that stands for anything else (vosk-api's name for it)."""
 
 
 def check(samples: Samples, sample_rate_hz: int) -> None:
@@ -73,7 +77,31 @@ def clip(hypothesis: Hypothesis, duration_s: float) -> Hypothesis:
         hypothesis: of a padded waveform.
         duration_s: how long the segment was without the padding.
     """
+    if hypothesis.alternatives:
+        others = tuple(clip(other, duration_s) for other in hypothesis.alternatives)
+        hypothesis = replace(hypothesis, alternatives=others)
     if all(start <= duration_s for start in hypothesis.starts_s):
         return hypothesis
     starts_s = tuple(min(start, duration_s) for start in hypothesis.starts_s)
     return replace(hypothesis, starts_s=starts_s)
+
+
+def fit(options: DecodeOptions, info: EngineInfo) -> DecodeOptions:
+    """Return what an engine can do of what a caller asks.
+
+    A closed list becomes phrases to prefer where the engine can do only that, and nothing where it
+    cannot do that either: to hear freely is nearer to the wish than to hear nothing.
+
+    Args:
+        options: what is asked.
+        info: the engine.
+    """
+    if options == PLAIN:
+        return PLAIN
+    phrases, closed = options.phrases, options.closed and info.closed_lists
+    if not closed:
+        phrases = tuple(phrase for phrase in phrases if phrase != UNKNOWN) if info.hotwords else ()
+    closed = closed and bool(phrases)
+    boost = options.boost if phrases and not closed else PLAIN.boost
+    alternatives = max(1, min(options.alternatives, info.alternatives))
+    return DecodeOptions(phrases, closed, boost, alternatives)

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 from pydantic import Field
 
-from ruasr_tel.engines.base import EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.engines.child import Child
 from ruasr_tel.engines.prepare import check
 from ruasr_tel.errors import DecodeError, EngineDied
@@ -109,11 +109,14 @@ class EngineProcess:
             await self._child.close(self._config.stop_timeout_s)
         self._up.set()
 
-    async def decode(self, batch: Sequence[tuple[Samples, int]]) -> list[Hypothesis]:
+    async def decode(
+        self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
         """Return one hypothesis per segment, in order; waits while the child is restarted.
 
         Args:
             batch: at least one segment: int16, shape (n,), n > 0, with its rate in Hz.
+            options: what is asked of all of them.
 
         Raises:
             DecodeError: these segments cannot be decoded.
@@ -128,7 +131,7 @@ class EngineProcess:
         limit_s = config.hang_timeout_s + config.hang_timeout_per_audio_s * audio_s
         async with self._free:
             child = await self._living()
-            return await child.decode(batch, limit_s)
+            return await child.decode(batch, limit_s, options)
 
     async def _living(self) -> Child:
         while self._child is None:

@@ -11,6 +11,11 @@ resampler would change it). Options of its spec:
     delay_per_audio_s    seconds per second of audio on top, default 0
     answer               `words` (default) or `measure`: the text is `отсчётов <n> пик <peak>`, so
                          that a test can tell segments apart
+    hotwords, closed_lists, alternatives
+                         as in EngineInfo, default none: the first words become the preferred
+                         phrases, in order; of a closed list the phrase is heard whose number is the
+                         count of words, with match 1, or with match 0 `[unk]` if it is listed, else
+                         the last phrase; other readings end with `вариант 2`, `вариант 3`, …
     fail_load            `model`, `config`, `crash`, `exit`, `hang`: how loading goes wrong
 
 Its `model_dir` may be None; a folder that does not exist is a ModelLoadError.
@@ -20,10 +25,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.prepare import UNKNOWN
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.types import Waveform
 
@@ -68,6 +75,9 @@ class ScriptedEngine:
             batch_size=int(options.get("batch_size", 1)),
             confidence=bool(options.get("confidence", False)),
             provider=spec.provider,
+            hotwords=bool(options.get("hotwords", False)),
+            closed_lists=bool(options.get("closed_lists", False)),
+            alternatives=int(options.get("alternatives", 1)),
         )
 
     @property
@@ -88,22 +98,47 @@ class ScriptedEngine:
         time.sleep(self._delay_s + self._delay_per_audio_s * audio_s)
         peaks = [peak(segment) for segment in segments]
         _misbehave(peaks)
-        answers = [self._answer(*pair) for pair in zip(segments, peaks, strict=True)]
+        answers = [self._answer(*pair, options) for pair in zip(segments, peaks, strict=True)]
         return answers + answers[:1] if MISCOUNTS in peaks else answers
 
-    def _answer(self, segment: Waveform, loudest: int) -> Hypothesis:
+    def _answer(self, segment: Waveform, loudest: int, options: DecodeOptions) -> Hypothesis:
+        words, match = self._words(segment, loudest), None
+        if words and options.closed and self._info.closed_lists:
+            words, match = _choose(len(words), options.phrases)
+        elif words and self._info.hotwords:
+            preferred = " ".join(options.phrases[: len(words)]).split()
+            words = preferred + words[len(options.phrases) :]
+        readings = min(options.alternatives, self._info.alternatives) if words else 1
+        others = [
+            self._hypothesis([*words[:-1], "вариант", str(number)], score=1.0 - number)
+            for number in range(2, readings + 1)
+        ]
+        best = self._hypothesis(words, score=0.0 if others else None)
+        return replace(best, alternatives=tuple(others), match=match)
+
+    def _words(self, segment: Waveform, loudest: int) -> list[str]:
         if loudest < QUIET:
-            words: list[str] = []
-        elif self._measure:
-            words = ["отсчётов", str(len(segment)), "пик", str(loudest)]
-        else:
-            words = [WORD] * max(1, int(len(segment) / (WORD_S * self._info.sample_rate_hz)))
+            return []
+        if self._measure:
+            return ["отсчётов", str(len(segment)), "пик", str(loudest)]
+        return [WORD] * max(1, int(len(segment) / (WORD_S * self._info.sample_rate_hz)))
+
+    def _hypothesis(self, words: Sequence[str], score: float | None) -> Hypothesis:
         return Hypothesis(
             text=" ".join(words),
             tokens=tuple(f" {word}" for word in words),
             starts_s=tuple(index * WORD_S for index in range(len(words))),
             log_probs=(LOG_PROB,) * len(words) if self._info.confidence else None,
+            score=score,
         )
+
+
+def _choose(count: int, phrases: Sequence[str]) -> tuple[list[str], float]:
+    """Return the phrase of a closed list that `count` words are, and how well it fits."""
+    known = [phrase for phrase in phrases if phrase != UNKNOWN]
+    if count <= len(known):
+        return known[count - 1].split(), 1.0
+    return ([UNKNOWN] if UNKNOWN in phrases else known[-1].split()), 0.0
 
 
 def peak(segment: Waveform) -> int:

@@ -50,7 +50,7 @@ def decode(engine: Engine, request: wire.Request) -> wire.Decoded | wire.Refused
     """Return the engine's answer to one request, or why there is none; never raises."""
     try:
         segments = [prepare(samples, rate, engine.info) for samples, rate in request.segments]
-        hypotheses = engine.decode(segments)
+        hypotheses = engine.decode(segments, request.options)
         if len(hypotheses) != len(segments):
             raise DecodeError(
                 f"the engine gave {len(hypotheses)} answers to {len(segments)} segments"
@@ -80,9 +80,9 @@ class Worker:
         _thread("load", self._load, spec)
         parser = wire.RequestParser()
         while count := self._receive(parser.want()):
-            request = parser.filled(count)
-            if request is not None:
-                self._requests.put(request)
+            unit = parser.filled(count)
+            if isinstance(unit, wire.Request):
+                self._requests.put(unit)
 
     def _read_spec(self) -> EngineSpec | None:
         """Return the spec, or None if the server is gone before it was sent."""

@@ -18,8 +18,8 @@ from ruasr_tel.audio.decode import Block, Recording, open_recording
 from ruasr_tel.call import Call, Calls
 from ruasr_tel.errors import AudioFormatError
 from ruasr_tel.events import Event, Final
-from ruasr_tel.leg import Profile
 from ruasr_tel.partials import PartialsConfig
+from ruasr_tel.profile import Profile
 from ruasr_tel.recordings.levels import Levels, same_party
 from ruasr_tel.recordings.model import Channels, Order, Segment, Transcript
 from ruasr_tel.section import Section

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from ruasr_tel.call import Calls, CallsConfig
-from ruasr_tel.engines.base import Engine, EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.engines.prepare import clip, prepare
 from ruasr_tel.engines.scripted import create
 from ruasr_tel.errors import DecodeError
 from ruasr_tel.events import Event
-from ruasr_tel.leg import DEFAULT_PROFILES, Profile
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.profile import DEFAULT_PROFILES, Profile
 from ruasr_tel.scheduler import EngineHost, Priority, Scheduler, SchedulerConfig
 from ruasr_tel.types import Samples
 from ruasr_tel.vad import VadBatcher, VadConfig
@@ -44,17 +44,23 @@ class ThreadHost:
         """What the engine is and can do."""
         return self._engine.info
 
-    async def decode(self, batch: Sequence[tuple[Samples, int]]) -> list[Hypothesis]:
+    async def decode(
+        self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
         """Return one hypothesis per segment.
 
         Raises:
             DecodeError: the engine could not.
         """
-        return await asyncio.to_thread(self._decode, batch)
+        return await asyncio.to_thread(self._decode, batch, options)
 
-    def _decode(self, batch: Sequence[tuple[Samples, int]]) -> list[Hypothesis]:
+    def _decode(
+        self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions
+    ) -> list[Hypothesis]:
         try:
-            answers = self._engine.decode([prepare(*segment, self.info) for segment in batch])
+            answers = self._engine.decode(
+                [prepare(*segment, self.info) for segment in batch], options
+            )
         except RuntimeError as error:
             raise DecodeError(str(error)) from error
         pairs = zip(answers, batch, strict=False)

@@ -9,8 +9,8 @@ import pytest
 from ruasr_tel.app_recordings import Ears, history, jobs
 from ruasr_tel.config import Config, load_config
 from ruasr_tel.errors import ConfigError
-from ruasr_tel.leg import DEFAULT_PROFILES
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.profile import DEFAULT_PROFILES
 from ruasr_tel.recordings.model import Order, State
 from ruasr_tel.scheduler import Scheduler, SchedulerConfig
 from ruasr_tel.testing import TIMEOUT_S, phrase, scripted_host

@@ -1,6 +1,7 @@
 """Hypotheses become words in call time, in order, and doubled words are said once."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -226,6 +227,52 @@ def test_the_doubled_samples_are_counted_once() -> None:
 WORDS = st.lists(
     st.tuples(st.sampled_from(["да", "нет", "на", "завтра"]), st.floats(0, 0.9)), max_size=5
 ).map(lambda pairs: [Word(t, s, s + 0.2, None) for t, s in sorted(pairs, key=lambda p: p[1])])
+
+
+def cut_lines(first: Hypothesis, second: Hypothesis) -> list[Line]:
+    assembler = Assembler(RATE_HZ)
+    assembler.expect(segment(0, 0.0, 3.2, repeated_s=0.4))
+    assembler.expect(segment(1, 2.8, 5.0, overlap_s=0.4, repeated_s=0.4))
+    return assembler.answer(0, first) + assembler.answer(1, second)
+
+
+SAID = st.lists(
+    st.tuples(st.sampled_from(("да", "нет", "алло")), st.integers(0, 12)), max_size=4
+).map(lambda words: spoken(*((text, at / 5) for text, at in sorted(words, key=lambda w: w[1]))))
+
+
+@given(first=SAID, second=SAID, others=st.lists(SAID, max_size=3))
+def test_other_readings_are_cut_and_joined_as_if_they_were_the_best(
+    first: Hypothesis, second: Hypothesis, others: list[Hypothesis]
+) -> None:
+    best = cut_lines(first, replace(second, alternatives=tuple(others)))[1]
+    alone = [cut_lines(first, other)[1].text for other in others]
+    expected = [text for text in dict.fromkeys(alone) if text != best.text]
+    assert [other.text for other in best.alternatives] == expected
+    assert replace(best, alternatives=()) == cut_lines(first, second)[1]
+
+
+def test_other_readings_keep_their_confidence_and_score() -> None:
+    other = Hypothesis("до", ("д", "о"), (0.1, 0.2), (math.log(0.5),) * 2, -3.0)
+    best = Hypothesis("да", ("д", "а"), (0.1, 0.2), None, -1.0, (other, replace(other, score=-4)))
+    (line,) = lines_of(replace(best, match=0.75))
+    assert (line.text, line.score, line.match) == ("да", -1.0, 0.75)
+    (alternative,) = line.alternatives
+    assert (alternative.text, alternative.score) == ("до", -3.0)
+    assert alternative.confidence == pytest.approx(0.5)
+    assert [word.text for word in alternative.words] == ["до"]
+
+
+def test_other_readings_without_times_lose_the_repeated_words_too() -> None:
+    second = Hypothesis("два три", alternatives=(Hypothesis("два четыре"), Hypothesis("два три")))
+    line = cut_lines(Hypothesis("раз два"), second)[1]
+    assert (line.text, [other.text for other in line.alternatives]) == ("три", ["четыре"])
+
+
+def lines_of(hypothesis: Hypothesis) -> list[Line]:
+    assembler = Assembler(RATE_HZ)
+    assembler.expect(segment(0, 0.0, 1.0))
+    return assembler.answer(0, hypothesis)
 
 
 @given(WORDS, WORDS)

@@ -6,8 +6,8 @@ import tracemalloc
 import pytest
 
 from ruasr_tel.events import CallEnded, Final
-from ruasr_tel.leg import Profile
 from ruasr_tel.partials import PartialsConfig
+from ruasr_tel.profile import Profile
 from ruasr_tel.testing import TIMEOUT_S, Recorder, running_calls, silence, tone
 from ruasr_tel.types import CallId, Samples
 

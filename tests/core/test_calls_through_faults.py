@@ -14,8 +14,8 @@ from ruasr_tel.engines import scripted
 from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.engines.process import EngineProcess, EngineProcessConfig
 from ruasr_tel.events import CallEnded, Final, SpeechStarted
-from ruasr_tel.leg import Profile
 from ruasr_tel.partials import PartialsConfig
+from ruasr_tel.profile import Profile
 from ruasr_tel.scheduler import SchedulerConfig
 from ruasr_tel.testing import TIMEOUT_S, Recorder, phrase, running_calls, silence, tone
 from ruasr_tel.types import CallId, Samples

@@ -14,8 +14,8 @@ from ruasr_tel.config import Config, Loaded, config_tree, load_config
 from ruasr_tel.config_env import FOREIGN_NAMES
 from ruasr_tel.config_keys import Key, fields, find, values
 from ruasr_tel.errors import ConfigError
-from ruasr_tel.leg import DEFAULT_PROFILES, Profile
 from ruasr_tel.plugins import adapters
+from ruasr_tel.profile import DEFAULT_PROFILES, Profile
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

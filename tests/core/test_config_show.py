@@ -10,7 +10,7 @@ from ruasr_tel.config import Config, Loaded, config_tree, load_config
 from ruasr_tel.config_env import FOREIGN_NAMES
 from ruasr_tel.config_keys import fields, values
 from ruasr_tel.config_show import reference, rows, to_yaml
-from ruasr_tel.leg import DEFAULT_PROFILES
+from ruasr_tel.profile import DEFAULT_PROFILES
 from ruasr_tel.section import Section
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"

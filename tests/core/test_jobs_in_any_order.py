@@ -13,7 +13,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ruasr_tel.engines.base import Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, Hypothesis
 from ruasr_tel.errors import DecodeError, Overloaded
 from ruasr_tel.jobs import (
     BATCH_LENGTH_RATIO,
@@ -61,11 +61,14 @@ class JobQueueMachine(RuleBasedStateMachine):
         priority=st.sampled_from(Priority),
         seconds=st.sampled_from((0.5, 1.0, 1.4, 2.0)),
         due_s=st.none() | st.floats(0.0, 30.0),
+        options=st.sampled_from((PLAIN, DecodeOptions(("да",)), DecodeOptions(alternatives=3))),
     )
-    def submit(self, priority: Priority, seconds: float, due_s: float | None) -> None:
+    def submit(
+        self, priority: Priority, seconds: float, due_s: float | None, options: DecodeOptions
+    ) -> None:
         samples = np.zeros(int(seconds * RATE_HZ), dtype=np.int16)
         deadline_s = None if due_s is None else self.now_s + due_s
-        job = Work(samples, RATE_HZ, priority, deadline_s)
+        job = Work(samples, RATE_HZ, priority, deadline_s, options)
         try:
             answers = self.queue.submit(job, self.now_s)
         except Overloaded:
@@ -90,6 +93,7 @@ class JobQueueMachine(RuleBasedStateMachine):
         lengths = [job.audio_s for job in batch.jobs]
         assert max(lengths) <= min(lengths) * BATCH_LENGTH_RATIO
         assert {job.priority for job in batch.jobs} == {head.priority}
+        assert {job.options for job in batch.jobs} == {head.options} == {batch.options}
         assert len(batch.jobs) <= self.batch_size
         self.running.append(batch)
         if any(job.struck for one in self.running for job in one.jobs):

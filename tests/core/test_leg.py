@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from ruasr_tel.boundary import BoundaryConfig
 from ruasr_tel.call import Call, Calls, CallsConfig
 from ruasr_tel.engines import scripted
-from ruasr_tel.engines.base import EngineSpec, Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineSpec, Hypothesis
 from ruasr_tel.engines.scripted import create
 from ruasr_tel.events import CallEnded, Final, Partial, SpeechStarted
-from ruasr_tel.leg import Leg, Profile
+from ruasr_tel.leg import Leg
 from ruasr_tel.partials import PartialsConfig
+from ruasr_tel.profile import Profile
 from ruasr_tel.scheduler import SchedulerConfig
 from ruasr_tel.testing import (
     TIMEOUT_S,
@@ -251,9 +252,11 @@ class CountingHost(ThreadHost):
         super().__init__(create(EngineSpec("scripted", "scripted")))
         self.decodes = 0
 
-    async def decode(self, batch: Sequence[tuple[Samples, int]]) -> list[Hypothesis]:
+    async def decode(
+        self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
         self.decodes += 1
-        return await super().decode(batch)
+        return await super().decode(batch, options)
 
 
 async def test_a_segment_that_hurts_the_engine_is_not_decoded_again_for_partials() -> None:

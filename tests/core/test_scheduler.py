@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import structlog
 
-from ruasr_tel.engines.base import EngineInfo, Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, Hypothesis
 from ruasr_tel.errors import DecodeError, EngineDied, Overloaded
 from ruasr_tel.scheduler import Job, Priority, Scheduler, SchedulerConfig
 from ruasr_tel.types import Samples
@@ -22,12 +22,16 @@ class FakeHost:
     """An engine whose answers the test gives: `decodes` holds each batch and its future."""
 
     def __init__(self, slots: int = 1, batch_size: int = 1) -> None:
-        self.info = EngineInfo("fake", "fake", RATE_HZ, batch_size=batch_size)
+        self.info = EngineInfo("fake", "fake", RATE_HZ, batch_size=batch_size, hotwords=True)
         self.slots = slots
         self.decodes: list[tuple[Sequence[tuple[Samples, int]], Decode]] = []
+        self.options: list[DecodeOptions] = []
         self._more = asyncio.Condition()
 
-    async def decode(self, batch: Sequence[tuple[Samples, int]]) -> list[Hypothesis]:
+    async def decode(
+        self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
+        self.options.append(options)
         answer: Decode = asyncio.get_running_loop().create_future()
         async with self._more:
             self.decodes.append((batch, answer))
@@ -115,6 +119,22 @@ async def test_similar_segments_go_to_a_batching_engine_together() -> None:
     answer.set_result([Hypothesis("один"), Hypothesis("три")])
     (await host.decode_number(1)).set_result([Hypothesis("два")])
     assert [(await result(job)).text for job in jobs] == ["один", "два", "три"]
+    await scheduler.close()
+
+
+async def test_the_engine_is_asked_what_it_can_do() -> None:
+    host = FakeHost(batch_size=8)
+    scheduler = Scheduler(host, SchedulerConfig(), Clock())
+    asked = DecodeOptions(("да", "[unk]"), closed=True, alternatives=3)
+    jobs = [
+        scheduler.submit(audio(), RATE_HZ, FINAL, options=options)
+        for options in (asked, PLAIN, asked, DecodeOptions(boost=9.0, alternatives=2))
+    ]
+    await scheduler.start()
+    (await host.decode_number(0)).set_result([Hypothesis("один"), Hypothesis("три")])
+    (await host.decode_number(1)).set_result([Hypothesis("два"), Hypothesis("четыре")])
+    assert [(await result(job)).text for job in jobs] == ["один", "два", "три", "четыре"]
+    assert host.options == [DecodeOptions(("да",)), PLAIN]
     await scheduler.close()
 
 

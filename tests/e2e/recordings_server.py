@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ruasr_tel.call import CallsConfig
-from ruasr_tel.leg import DEFAULT_PROFILES
 from ruasr_tel.log import LogConfig, set_up_logging
+from ruasr_tel.profile import DEFAULT_PROFILES
 from ruasr_tel.recordings.config import RecordingsConfig
 from ruasr_tel.recordings.deliver import WebhookConfig
 from ruasr_tel.recordings.durable import Again, Errand, Outcome, Stage

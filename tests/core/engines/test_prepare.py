@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -6,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruasr_tel.engines import prepare as prepare_module
-from ruasr_tel.engines.base import EngineInfo, Hypothesis
-from ruasr_tel.engines.prepare import check, clip, prepare
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, Hypothesis
+from ruasr_tel.engines.prepare import check, clip, fit, prepare
 from ruasr_tel.errors import DecodeError
 from ruasr_tel.types import Waveform
 
@@ -76,6 +77,36 @@ def test_whatever_comes_out_an_engine_can_take(
 def test_padding_does_not_show_in_times() -> None:
     hypothesis = Hypothesis("да", ("д", "а"), (0.02, 0.09), (-0.1, -0.2))
     assert clip(hypothesis, 0.05) == Hypothesis("да", ("д", "а"), (0.02, 0.05), (-0.1, -0.2))
+
+
+def test_padding_does_not_show_in_the_times_of_other_readings() -> None:
+    other = Hypothesis("до", ("д", "о"), (0.02, 0.09))
+    clipped = clip(Hypothesis("да", ("д", "а"), (0.02, 0.04), alternatives=(other,)), 0.05)
+    assert clipped.alternatives == (Hypothesis("до", ("д", "о"), (0.02, 0.05)),)
+
+
+ASKED = DecodeOptions(("да", "нет", "[unk]"), boost=3.0, alternatives=5)
+CLOSED = replace(ASKED, closed=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "can", "left"),
+    [
+        (PLAIN, {}, PLAIN),
+        (ASKED, {}, PLAIN),
+        (ASKED, {"closed_lists": True}, PLAIN),
+        (ASKED, {"hotwords": True}, DecodeOptions(("да", "нет"), boost=3.0)),
+        (ASKED, {"alternatives": 3}, DecodeOptions(alternatives=3)),
+        (CLOSED, {"hotwords": True}, DecodeOptions(("да", "нет"), boost=3.0)),
+        (CLOSED, {"closed_lists": True}, DecodeOptions(CLOSED.phrases, closed=True)),
+        (CLOSED, {"closed_lists": True, "alternatives": 9}, replace(CLOSED, boost=PLAIN.boost)),
+        (DecodeOptions(closed=True, alternatives=0), {"closed_lists": True}, PLAIN),
+    ],
+)
+def test_an_engine_is_asked_only_what_it_can_do(
+    options: DecodeOptions, can: dict[str, Any], left: DecodeOptions
+) -> None:
+    assert fit(options, replace(info(), **can)) == left
 
 
 def test_times_inside_the_segment_stay() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ruasr_tel.engines import scripted
-from ruasr_tel.engines.base import EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.base import DecodeOptions, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.engines.scripted import create, peak
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.types import Waveform
@@ -44,15 +44,63 @@ def test_it_measures_when_asked() -> None:
     assert hypothesis.text == "отсчётов 12000 пик 2345"
 
 
+def test_it_prefers_phrases_where_it_is_told_that_it_can() -> None:
+    options = DecodeOptions(("два слова", "да"))
+    [heard] = create(spec(hotwords=True)).decode([audio(1.5)], options)
+    assert (heard.text, heard.match) == ("два слова да слово", None)
+    [heard] = create(spec()).decode([audio(1.5)], options)
+    assert heard.text == "слово слово слово"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "phrases", "text", "match"),
+    [
+        (0.5, ("да", "нет да", "[unk]"), "да", 1.0),
+        (1.0, ("да", "нет да", "[unk]"), "нет да", 1.0),
+        (1.5, ("да", "нет да", "[unk]"), "[unk]", 0.0),
+        (1.5, ("да", "нет да"), "нет да", 0.0),
+    ],
+)
+def test_it_chooses_from_a_closed_list(
+    seconds: float, phrases: tuple[str, ...], text: str, match: float
+) -> None:
+    engine = create(spec(closed_lists=True))
+    [heard] = engine.decode([audio(seconds)], DecodeOptions(phrases, closed=True))
+    assert (heard.text, heard.match) == (text, match)
+
+
+def test_it_has_other_readings_as_many_as_it_can() -> None:
+    [heard] = create(spec(alternatives=3)).decode([audio(1.0)], DecodeOptions(alternatives=9))
+    assert (heard.text, heard.score) == ("слово слово", 0.0)
+    assert [(other.text, other.score) for other in heard.alternatives] == [
+        ("слово вариант 2", -1.0),
+        ("слово вариант 3", -2.0),
+    ]
+    [quiet] = create(spec(alternatives=3)).decode([audio(1.0, 1)], DecodeOptions(alternatives=9))
+    assert quiet == Hypothesis("")
+
+
 def test_it_is_what_its_spec_says() -> None:
     asked = EngineSpec(
         "scripted",
         "пробная",
         min_segment_s=0.2,
         max_segment_s=9.0,
-        options={"sample_rate_hz": 16000, "batch_size": 4, "confidence": True},
+        options={
+            "sample_rate_hz": 16000,
+            "batch_size": 4,
+            "confidence": True,
+            "hotwords": True,
+            "closed_lists": True,
+            "alternatives": 5,
+        },
     )
-    assert create(asked).info == EngineInfo("scripted", "пробная", 16000, 0.2, 9.0, 4, True)
+    assert create(asked).info == EngineInfo(
+        *("scripted", "пробная", 16000, 0.2, 9.0, 4, True),
+        hotwords=True,
+        closed_lists=True,
+        alternatives=5,
+    )
 
 
 def test_it_takes_as_long_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

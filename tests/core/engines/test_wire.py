@@ -10,23 +10,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruasr_tel.engines import wire
-from ruasr_tel.engines.base import EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.base import DecodeOptions, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.errors import ProtocolError
 from ruasr_tel.types import Samples
 
 INT16 = st.integers(-(2**15), 2**15 - 1)
 SAMPLES = st.lists(INT16, max_size=40).map(lambda values: np.array(values, dtype=np.int16))
 SEGMENTS = st.lists(st.tuples(SAMPLES, st.integers(-1, 192_000)), min_size=1, max_size=4)
-REQUESTS = st.lists(st.tuples(st.integers(0, 2**32 - 1), SEGMENTS), max_size=4)
+OPTIONS = st.builds(
+    DecodeOptions,
+    st.lists(st.text(max_size=5), max_size=3).map(tuple),
+    st.booleans(),
+    st.floats(0, 10),
+    st.integers(1, 10),
+)
+NUMBERS = st.integers(0, 2**32 - 1)
+UNITS = st.lists(
+    st.builds(wire.Request, NUMBERS, SEGMENTS.map(tuple), OPTIONS)
+    | st.builds(
+        wire.Audio,
+        NUMBERS,
+        SAMPLES,
+        st.integers(-1, 192_000),
+        st.integers(0, 7).map(wire.Flag),
+        OPTIONS,
+    ),
+    max_size=4,
+)
 CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=20)
 
 FLOATS = st.floats(allow_nan=False)
-HYPOTHESES = st.builds(
+READINGS = st.builds(
     Hypothesis,
     st.text(max_size=20),
     st.lists(st.text(max_size=3), max_size=4).map(tuple),
     st.lists(FLOATS, max_size=4).map(tuple),
     st.none() | st.lists(FLOATS, max_size=4).map(tuple),
+    st.none() | FLOATS,
+)
+HYPOTHESES = st.builds(
+    replace,
+    READINGS,
+    alternatives=st.lists(READINGS, max_size=2).map(tuple),
+    match=st.none() | FLOATS,
 )
 INFO = EngineInfo("scripted", "пробная", 8000, 0.1, 20.0, 4, True, "cuda")
 MESSAGES = st.one_of(
@@ -34,18 +60,26 @@ MESSAGES = st.one_of(
     st.builds(wire.Failed, st.sampled_from(("ConfigError", "ModelLoadError")), st.text()),
     st.builds(wire.Decoded, st.integers(0), st.lists(HYPOTHESES, max_size=3).map(tuple)),
     st.builds(wire.Refused, st.integers(0), st.text()),
+    st.builds(
+        wire.Heard,
+        st.lists(
+            st.tuples(st.integers(0), st.integers(0), st.none() | st.text(max_size=9)), max_size=3
+        ).map(tuple),
+    ),
+    st.builds(wire.Finished, st.integers(0), HYPOTHESES),
+    st.builds(wire.Lost, st.integers(0), st.text()),
 )
 
 JSON = st.dictionaries(
-    st.sampled_from(("message", "request", "reason", "kind", "info", "hypotheses", "load_s")),
-    st.none() | st.integers() | st.sampled_from(("Ready", "Failed", "Decoded", "Refused")),
+    st.sampled_from(("message", "request", "reason", "kind", "info", "hypotheses", "streams")),
+    st.none() | st.integers() | st.sampled_from(("Ready", "Decoded", "Refused", "Heard", "Lost")),
 )
 
 
-def read_requests(data: bytes, cuts: list[int]) -> list[wire.Request]:
+def read_units(data: bytes, cuts: list[int]) -> list[wire.Request | wire.Audio]:
     """Give the parser `data` as reads of the lengths in `cuts`, repeated."""
     parser = wire.RequestParser()
-    requests: list[wire.Request] = []
+    units: list[wire.Request | wire.Audio] = []
     step = 0
     while data:
         want = parser.want()
@@ -53,30 +87,40 @@ def read_requests(data: bytes, cuts: list[int]) -> list[wire.Request]:
         step += 1
         want[:count] = data[:count]
         data = data[count:]
-        request = parser.filled(count)
-        if request is not None:
-            requests.append(request)
-    return requests
+        unit = parser.filled(count)
+        if unit is not None:
+            units.append(unit)
+    return units
 
 
-@given(requests=REQUESTS, cuts=CUTS)
-def test_requests_arrive_whole_however_they_are_cut(
-    requests: list[tuple[int, list[wire.Segment]]], cuts: list[int]
+def encode(unit: wire.Request | wire.Audio) -> bytes:
+    if isinstance(unit, wire.Audio):
+        return b"".join(wire.encode_piece(unit))
+    return b"".join(wire.encode_request(unit.number, unit.segments, unit.options))
+
+
+def plain(unit: wire.Request | wire.Audio) -> list[object]:
+    """Return all that is in a unit, as values that compare."""
+    if isinstance(unit, wire.Audio):
+        assert unit.samples.dtype == np.int16
+        return [unit.stream, unit.samples.tolist(), unit.sample_rate_hz, unit.flags, unit.options]
+    assert {samples.dtype for samples, _ in unit.segments} == {np.dtype(np.int16)}
+    segments = [(samples.tolist(), rate_hz) for samples, rate_hz in unit.segments]
+    return [unit.number, segments, unit.options]
+
+
+@given(units=UNITS, cuts=CUTS)
+def test_units_arrive_whole_however_they_are_cut(
+    units: list[wire.Request | wire.Audio], cuts: list[int]
 ) -> None:
-    data = b"".join(b"".join(wire.encode_request(*request)) for request in requests)
-    arrived = read_requests(data, cuts)
-    assert [request.number for request in arrived] == [number for number, _ in requests]
-    for request, (_, segments) in zip(arrived, requests, strict=True):
-        assert [rate_hz for _, rate_hz in request.segments] == [rate_hz for _, rate_hz in segments]
-        for (got, _), (sent, _) in zip(request.segments, segments, strict=True):
-            assert got.dtype == np.int16
-            assert got.tolist() == sent.tolist()
+    arrived = read_units(b"".join(map(encode, units)), cuts)
+    assert list(map(plain, arrived)) == list(map(plain, units))
 
 
 def test_samples_are_handed_on_without_a_copy() -> None:
     samples: Samples = np.arange(4, dtype=np.int16)
     header, payload = wire.encode_request(7, [(samples, 8000)])
-    assert header == wire.SEGMENT.pack(7, 8000, 4, 0)
+    assert header == wire.HEADER.pack(wire.SEGMENT_KIND, 7, 8000, 4, 0, 0)
     assert isinstance(payload, memoryview)
     samples[0] = 99
     assert bytes(payload) == samples.tobytes()
@@ -84,7 +128,8 @@ def test_samples_are_handed_on_without_a_copy() -> None:
 
 def test_samples_that_do_not_lie_side_by_side_are_sent_as_they_read() -> None:
     every_second = np.arange(8, dtype=np.int16)[::2]
-    [request] = read_requests(b"".join(wire.encode_request(1, [(every_second, 8000)])), [1000])
+    [request] = read_units(b"".join(wire.encode_request(1, [(every_second, 8000)])), [1000])
+    assert isinstance(request, wire.Request)
     assert request.segments[0][0].tolist() == [0, 2, 4, 6]
 
 
@@ -161,6 +206,9 @@ def test_what_is_no_spec_is_refused(body: bytes) -> None:
         b'{"message": "Ready", "info": {}, "load_s": 1}',
         b'{"message": "Decoded", "request": 1, "hypotheses": [{"text": ""}]}',
         b'{"message": "Decoded", "request": 1, "hypotheses": 3}',
+        b'{"message": "Heard", "streams": [[1, 2]]}',
+        b'{"message": "Finished", "stream": 1, "hypothesis": null}',
+        b'{"message": "Lost"}',
     ],
 )
 def test_what_is_no_message_is_refused(body: bytes) -> None:
@@ -169,6 +217,8 @@ def test_what_is_no_message_is_refused(body: bytes) -> None:
 
 
 def test_an_unknown_message_is_refused() -> None:
+    with pytest.raises(ProtocolError, match=r"^unknown message \[1\] of an engine$"):
+        wire.parse_message(b'{"message": [1]}')
     with pytest.raises(ProtocolError, match=r"^unknown message 'Hello' of an engine$"):
         wire.parse_message(json.dumps({"message": "Hello"}).encode())
 

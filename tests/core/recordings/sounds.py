@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruasr_tel.call import Calls, CallsConfig
-from ruasr_tel.leg import DEFAULT_PROFILES
+from ruasr_tel.profile import DEFAULT_PROFILES
 from ruasr_tel.recordings.recognise import bulk_profiles
 from ruasr_tel.scheduler import EngineHost, Priority
 from ruasr_tel.testing import running_calls

@@ -8,7 +8,7 @@ import pytest
 from ruasr_tel.audio.decode import Recording
 from ruasr_tel.engines import scripted
 from ruasr_tel.errors import AudioFormatError, ConfigError
-from ruasr_tel.leg import DEFAULT_PROFILES
+from ruasr_tel.profile import DEFAULT_PROFILES
 from ruasr_tel.recordings import recognise as module
 from ruasr_tel.recordings.model import Channels, Order, Transcript
 from ruasr_tel.recordings.recognise import RecogniseConfig, bulk_profiles, recognise

@@ -1,0 +1,107 @@
+"""One call: its legs, its end, its ledger."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ruasr_tel.events import CallEnded, Dtmf, Event, Final
+from ruasr_tel.leg import Leg
+from ruasr_tel.profile import Profile
+from ruasr_tel.segments import Surroundings
+from ruasr_tel.types import CallId, LegId
+
+
+class Call:
+    """One conversation as the PBX knows it; made by `Calls.open`."""
+
+    def __init__(
+        self,
+        call_id: CallId,
+        door: str,
+        profile: Profile,
+        around: Callable[[Callable[[Event], None]], Surroundings],
+        publish: Callable[["Call", Event], None],
+        hang_up: Callable[[str], None] | None,
+    ) -> None:
+        self.call_id = call_id
+        self.door = door
+        self.profile = profile
+        self.finals = 0
+        self.hang_up = hang_up
+        self._publish = publish
+        self._around = around(self._emit)
+        self.started_s = self._around.mono()
+        self._legs: list[Leg] = []
+        self._open: dict[int, Leg] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._end: asyncio.Task[None] | None = None
+
+    def open_leg(self, sample_rate_hz: int, channel: int = 0) -> Leg:
+        """Open one party's audio.
+
+        A second leg on the same channel (the peer changed its rate) takes over where the first
+        one stopped; the first one's finals still come.
+
+        Args:
+            sample_rate_hz: rate of the samples that will be pushed.
+            channel: audio channel index, 0-based.
+        """
+        before = self._open.get(channel)
+        nth = sum(leg.channel == channel for leg in self._legs)
+        leg_id = LegId(f"{self.call_id}/{channel}" + (f".{nth + 1}" if nth else ""))
+        offset_s = 0.0 if before is None else before.clock_s
+        leg = Leg(
+            self.call_id, leg_id, sample_rate_hz, self.profile, self._around, channel, offset_s
+        )
+        if before is not None:
+            task = asyncio.create_task(_finish(before))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        self._legs.append(leg)
+        self._open[channel] = leg
+        return leg
+
+    @property
+    def legs(self) -> list[Leg]:
+        """The open legs, by channel."""
+        return [leg for _, leg in sorted(self._open.items())]
+
+    def dtmf(self, leg: Leg, digit: str) -> None:
+        """Report a key press, at the leg's present time."""
+        self._emit(Dtmf(self.call_id, leg.leg_id, _utc(), digit, leg.clock_s))
+
+    async def end(self, reason: str) -> None:
+        """Flush every leg, wait for its finals (bounded), account for its audio; idempotent.
+
+        Args:
+            reason: why, for the log and the sinks: `hangup`, `eof`, `close`, `drain`, …
+        """
+        if self._end is None:
+            self._end = asyncio.create_task(self._finish(reason))
+        await asyncio.shield(self._end)
+
+    def tick(self, now_s: float) -> None:
+        """Let the legs look at the clock."""
+        for leg in self._open.values():
+            leg.tick(now_s)
+
+    async def _finish(self, reason: str) -> None:
+        await asyncio.gather(*self._closing, *(_finish(leg) for leg in self._open.values()))
+        ledgers = {leg.leg_id: leg.ledger() for leg in self._legs}
+        duration_s = max((leg.clock_s for leg in self._legs), default=0.0)
+        self._emit(CallEnded(self.call_id, _utc(), reason, duration_s, self.finals, ledgers))
+
+    def _emit(self, event: Event) -> None:
+        self.finals += isinstance(event, Final)
+        self._publish(self, event)
+
+
+async def _finish(leg: Leg) -> None:
+    try:
+        await leg.flush()
+    finally:
+        leg.close()
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)

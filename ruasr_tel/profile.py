@@ -1,0 +1,61 @@
+"""Named ways to listen: where to cut, what to show early, what to listen for."""
+
+from pydantic import Field
+
+from ruasr_tel.boundary import BoundaryConfig
+from ruasr_tel.engines.base import DecodeOptions
+from ruasr_tel.partials import PartialsConfig
+from ruasr_tel.section import Section
+
+MAX_PHRASES = 10_000
+"""Phrases of one profile or caller: a longer list is a language model, not a list (our choice)."""
+MAX_ALTERNATIVES = 100
+"""Readings of one segment that anybody may ask for (our choice; peers ask for 1 to 10)."""
+
+
+class Profile(Section):
+    """A named way to listen, chosen per connection."""
+
+    boundary: BoundaryConfig = BoundaryConfig()
+    """Where to cut."""
+    partials: PartialsConfig = PartialsConfig()
+    """What to show before a final."""
+    phrases: tuple[str, ...] = Field((), max_length=MAX_PHRASES)
+    """Words or phrases to prefer, lower case; a caller's own list takes their place."""
+    closed: bool = False
+    """Whether nothing but `phrases` can be heard; `[unk]` among them stands for anything else."""
+    boost: float = Field(1.5, ge=0.0, le=100.0)
+    """Natural log added per token of a preferred phrase; ignored with `closed`."""
+    alternatives: int = Field(1, ge=1, le=MAX_ALTERNATIVES)
+    """Readings of each segment at most, the best one included, where the model has them."""
+
+    @property
+    def options(self) -> DecodeOptions:
+        """What it asks of every decode."""
+        return DecodeOptions(self.phrases, self.closed, self.boost, self.alternatives)
+
+    def asking(self, options: DecodeOptions) -> "Profile":
+        """Return the profile with other options."""
+        return self.model_copy(
+            update={
+                "phrases": options.phrases,
+                "closed": options.closed,
+                "boost": options.boost,
+                "alternatives": options.alternatives,
+            }
+        )
+
+
+DEFAULT_PROFILES: dict[str, Profile] = {
+    "default": Profile(),
+    "yesno": Profile(
+        boundary=BoundaryConfig(endpoint_ms=300, hangover_ms=200, max_segment_s=5),
+        partials=PartialsConfig(first_ms=200, interval_ms=300),
+    ),
+    "digits": Profile(boundary=BoundaryConfig(endpoint_ms=1000)),
+    "dialogue": Profile(),
+    "dictation": Profile(
+        boundary=BoundaryConfig(endpoint_ms=1200), partials=PartialsConfig(interval_ms=1000)
+    ),
+}
+"""Short answers end fast, dictated digits and text come with longer pauses."""

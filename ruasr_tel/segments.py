@@ -1,0 +1,232 @@
+"""What becomes of one leg's segments: recognised while they grow and when closed, then told."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from ruasr_tel.assemble import Assembler, Line
+from ruasr_tel.boundary import SegmentReady
+from ruasr_tel.engines.base import DecodeOptions, Hypothesis
+from ruasr_tel.errors import Overloaded
+from ruasr_tel.events import Event, Final, Partial, SpeechStarted
+from ruasr_tel.partials import Partials
+from ruasr_tel.profile import Profile
+from ruasr_tel.scheduler import FINAL_DUE_S, Job, Priority, Scheduler
+from ruasr_tel.types import CallId, LegId, Samples
+from ruasr_tel.vad.batcher import VadBatcher
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a leg needs of the rest of the server.
+
+    Attributes:
+        scheduler: takes segments.
+        batcher: scores windows.
+        emit: takes the leg's events.
+        mono: monotonic seconds.
+        finish_timeout_s: longest wait for outstanding finals at a flush.
+        priority: of its segments; BULK for a recording, which then has no partials.
+    """
+
+    scheduler: Scheduler
+    batcher: VadBatcher
+    emit: Callable[[Event], None]
+    mono: Callable[[], float]
+    finish_timeout_s: float
+    priority: Priority = Priority.FINAL
+
+
+class Segments:
+    """One leg's segments on their way to text; positions are samples of its buffer.
+
+    Args:
+        call_id: the call.
+        leg_id: the leg.
+        sample_rate_hz: rate of the audio.
+        profile: how to listen.
+        around: the rest of the server.
+        offset_s: call time of the buffer's sample 0.
+        on_answer: told whenever a segment was answered.
+    """
+
+    def __init__(
+        self,
+        call_id: CallId,
+        leg_id: LegId,
+        sample_rate_hz: int,
+        profile: Profile,
+        around: Surroundings,
+        offset_s: float,
+        on_answer: Callable[[], None],
+    ) -> None:
+        self._call_id = call_id
+        self._leg_id = leg_id
+        self._rate_hz = sample_rate_hz
+        self._around = around
+        self._offset_s = offset_s
+        self._on_answer = on_answer
+        self._started_s = around.mono()
+        self._assembler = Assembler(sample_rate_hz)
+        self._partial = Partials(profile.partials, sample_rate_hz)
+        self._jobs: dict[int, Job] = {}
+        self._spoken_s: dict[int, float] = {}  # when the last speech of a segment arrived
+        self._options = profile.options  # of the segments that will begin
+        self._open_options = self._options  # of the open one
+        self.decoded = 0
+        """Samples in segments that the engine answered."""
+        self.undecoded: Counter[str] = Counter()
+        """Samples in segments that got an empty final, by reason."""
+
+    @property
+    def pending(self) -> int:
+        """Segments that have no final yet."""
+        return self._assembler.pending
+
+    @property
+    def pending_samples(self) -> int:
+        """Their samples."""
+        return self._assembler.pending_samples
+
+    def set_options(self, options: DecodeOptions) -> None:
+        """Ask this of the engine for the segments that begin from now on."""
+        self._options = options
+
+    def time_s(self, sample: int) -> float:
+        """Return the call time of a sample of the buffer."""
+        return self._offset_s + sample / self._rate_hz
+
+    def shift(self, seconds: float) -> None:
+        """Move the time line: so much audio came that the buffer never saw."""
+        self._offset_s += seconds
+
+    def begin(self, speech: int, end: int) -> None:
+        """Speech began at sample `speech`; the buffer has audio up to `end`."""
+        self._around.emit(SpeechStarted(self._call_id, self._leg_id, _utc(), self.time_s(speech)))
+        self._next(end)
+
+    def grow(self, start: int, end: int, audio: Callable[[], Samples]) -> None:
+        """Recognise the open segment as it is, if it is time.
+
+        Args:
+            start: its first sample.
+            end: one past the newest sample.
+            audio: gives its audio, int16, shape (end - start,).
+        """
+        if not self._partial.due(end):
+            return
+        options = replace(self._open_options, alternatives=1)
+        try:
+            job = self._around.scheduler.submit(
+                audio(), self._rate_hz, Priority.PARTIAL, options=options
+            )
+        except Overloaded:
+            self._partial.skip(end)
+            return
+        self._await_partial(job, start, end)
+
+    def close(self, segment: SegmentReady, end: int, quiet_s: float) -> None:
+        """Send a closed segment to recognition.
+
+        Args:
+            segment: the segment.
+            end: one past the buffer's newest sample.
+            quiet_s: seconds of audio since its last speech.
+        """
+        options = self._open_options
+        self._next(end)
+        self._assembler.expect(segment, self._offset_s)
+        self._spoken_s[segment.index] = self._around.mono() - quiet_s
+        # Due by the pace of a call, so that a file that runs ahead of it yields to live calls.
+        paced_s = self._started_s + segment.end / self._rate_hz
+        job = self._around.scheduler.submit(
+            segment.samples,
+            self._rate_hz,
+            self._around.priority,
+            deadline_s=max(self._around.mono(), paced_s) + FINAL_DUE_S,
+            options=options,
+        )
+        self._jobs[segment.index] = job
+        job.result.add_done_callback(lambda done: self._answered(segment.index, done))
+
+    def give_up(self, reason: str) -> None:
+        """Give every segment that has no answer an empty final."""
+        for index, job in sorted(self._jobs.items()):
+            job.cancel()
+            self._lines(self._assembler.answer(index, reason))
+        self._jobs.clear()
+
+    def stop(self) -> None:
+        """Recognise the open segment no more."""
+        self._partial.cancel()
+
+    def _next(self, end: int) -> None:
+        """A segment begins, or will."""
+        self._open_options = self._options
+        self._partial.begin(end)
+
+    def _answered(self, index: int, done: "asyncio.Future[Hypothesis]") -> None:
+        self._jobs.pop(index, None)
+        answer: Hypothesis | str
+        if done.cancelled():
+            answer = "the server stopped before this segment was decoded"
+        else:
+            error = done.exception()
+            answer = done.result() if error is None else str(error)
+        self._lines(self._assembler.answer(index, answer))
+        self._on_answer()
+
+    def _lines(self, lines: Sequence[Line]) -> None:
+        for line in lines:
+            if line.error is None:
+                self.decoded += line.fresh_samples
+            else:
+                self.undecoded["not decoded"] += line.fresh_samples
+            self._around.emit(
+                Final(
+                    self._call_id,
+                    self._leg_id,
+                    _utc(),
+                    line.segment,
+                    line.text,
+                    line.words,
+                    line.start_s,
+                    line.end_s,
+                    line.reason,
+                    line.confidence,
+                    line.error,
+                    self._around.mono() - self._spoken_s.pop(line.segment),
+                    line.alternatives,
+                    line.score,
+                    line.match,
+                )
+            )
+
+    def _await_partial(self, job: Job, start: int, end: int) -> None:
+        start_s, end_s = self.time_s(start), self.time_s(end)
+        sent_s = self._around.mono()
+        agreement = self._partial.sent(job, end)
+
+        def answered(done: "asyncio.Future[Hypothesis]") -> None:
+            self._partial.came_back(job, self._around.mono() - sent_s)
+            if done.cancelled():
+                return
+            failed = done.exception() is not None
+            if self._partial.is_stale(agreement):
+                return
+            if failed:
+                self._partial.stop()  # what hurt the engine once would hurt it again
+                return
+            text = agreement.push(done.result().text)
+            if text is not None:
+                self._around.emit(
+                    Partial(self._call_id, self._leg_id, _utc(), text, start_s, end_s)
+                )
+
+        job.result.add_done_callback(answered)
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
