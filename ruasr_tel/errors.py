@@ -5,6 +5,7 @@
     ├── PortTaken              the operator is told, exit code 1
     ├── ProtocolError          the peer broke its protocol: its leg ends, nothing else
     ├── AudioFormatError       audio that cannot be read: its file or leg ends (also a ValueError)
+    │   └── DecoderDied        a file ended the decoder's process: its job tries again, then fails
     ├── EngineError
     │   ├── ModelLoadError     the model cannot be used: the operator is told, exit code 2
     │   ├── DecodeError        this segment gets an empty final with the reason
@@ -38,6 +39,10 @@ class ProtocolError(RuasrError):
 
 class AudioFormatError(RuasrError, ValueError):
     """Audio of a kind or content that cannot be read; the file or leg it came from ends."""
+
+
+class DecoderDied(AudioFormatError):
+    """The process that decodes a file ended or hung; by the file, or by a machine out of memory."""
 
 
 class EngineError(RuasrError):

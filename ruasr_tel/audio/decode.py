@@ -1,21 +1,19 @@
 """Reads any recording that FFmpeg knows, as a stream of int16 blocks.
 
-The only module that knows PyAV.
+The only module that knows PyAV. A server reads files of strangers by reader.py, which has this done
+in a process of its own: FFmpeg is not safe with files that were made to do harm.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import BinaryIO, Self, TypeAlias
+from typing import BinaryIO, Self
 
 import av
 import numpy as np
-import numpy.typing as npt
 
 from ruasr_tel.errors import AudioFormatError
-
-Block: TypeAlias = npt.NDArray[np.int16]
-"""A stretch of a recording: int16, shape (channels, n), n > 0."""
+from ruasr_tel.types import Block
 
 # Files without a header are told apart by their name alone. Extensions and rates as in asterisk
 # formats/format_pcm.c, format_sln.c and format_gsm.c.
@@ -48,7 +46,7 @@ class Recording:
 
     Attributes:
         channels: number of audio channels.
-        sample_rate_hz: rate of the blocks.
+        sample_rate_hz: rate of the blocks; another one may be set before the first.
         declared_s: length in seconds as the file states or lets estimate it, or None.
         fault: after the last block: what could not be read, or None when all was read.
 
@@ -165,6 +163,20 @@ def open_recording(path: Path, sample_rate_hz: int | None = None) -> Recording:
     except OSError as exc:
         raise AudioFormatError(f"{path}: {exc.strerror}") from exc
     return Recording(source, str(path), sample_rate_hz)
+
+
+def joined(blocks: Iterable[Block], least_bytes: int) -> Iterator[Block]:
+    """Yield the same audio in blocks of at least so many bytes, but for the last."""
+    waiting: list[Block] = []
+    held = 0
+    for block in blocks:
+        waiting.append(block)
+        held += block.nbytes
+        if held >= least_bytes:
+            yield np.concatenate(waiting, axis=1)
+            waiting, held = [], 0
+    if waiting:
+        yield np.concatenate(waiting, axis=1)
 
 
 def _guess(name: str) -> tuple[str | None, dict[str, str]]:

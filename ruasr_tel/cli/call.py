@@ -16,7 +16,7 @@ import numpy as np
 import typer
 from rich.markup import escape
 
-from ruasr_tel.audio.decode import open_recording
+from ruasr_tel.audio.reader import Reader
 from ruasr_tel.cli.common import ConfigOption, SetOption, fail, one_sentence, out, read_config
 from ruasr_tel.config import Config
 from ruasr_tel.errors import ConfigError, ProtocolError
@@ -147,7 +147,8 @@ def _checked(url: str) -> str:
 
 
 def _line(file: Path, number: int, calls: int, pace: float) -> Line:
-    with open_recording(file, RATE_HZ) as recording:
+    with Reader() as reader:
+        recording = reader.open_path(file, RATE_HZ, RATE_HZ)
         audio = np.concatenate([block.mean(axis=0) for block in recording.blocks()])
     name = file.stem if calls == 1 else f"{number + 1:>3} {file.stem}"
     return Line(name, audio.astype(np.int16), pace=pace)

@@ -34,7 +34,7 @@ class RecordingsConfig(RecogniseConfig):
     fetch_attempts: int = Field(5, ge=1, le=100)
     """Tries to fetch a recording; they are 10 s, 30 s, 90 s, … apart, at most an hour."""
     recognise_attempts: int = Field(3, ge=1, le=100)
-    """Tries to recognise one while the engine answers nothing."""
+    """Tries to recognise one while the engine answers nothing or the file ends its decoder."""
     deliveries: int = Field(32, ge=1, le=1000)
     """Results being delivered at once."""
     deliveries_per_host: int = Field(4, ge=1, le=1000)

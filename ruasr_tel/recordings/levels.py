@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ruasr_tel.audio.decode import Block
 from ruasr_tel.audio.level import level_db
-from ruasr_tel.types import Samples
+from ruasr_tel.types import Block, Samples
 
 GRAIN_S = 0.02
 """One level per 20 ms and channel: the frame of telephony. Three hours of stereo are 4.3 MB."""

@@ -6,15 +6,17 @@ channel, and the text.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import Field
 
-from ruasr_tel.audio.decode import Block, Recording, open_recording
+from ruasr_tel.audio.reader import DecodingConfig, Reader, Reading
 from ruasr_tel.call import Call, Calls
 from ruasr_tel.errors import AudioFormatError
 from ruasr_tel.events import Event, Final
@@ -23,7 +25,9 @@ from ruasr_tel.profile import Profile
 from ruasr_tel.recordings.levels import Levels, same_party
 from ruasr_tel.recordings.model import Channels, Order, Segment, Transcript
 from ruasr_tel.section import Section
-from ruasr_tel.types import CallId, Samples
+from ruasr_tel.types import Block, CallId, Samples
+
+T = TypeVar("T")
 
 AHEAD_S = 60.0
 """Audio of one channel that may wait for the engine, in seconds: at most 6 MB at 48 kHz."""
@@ -44,6 +48,8 @@ class RecogniseConfig(Section):
     """Longest recording in seconds, by its decoded audio: a small file can unpack to days."""
     max_channels: int = Field(16, ge=1, le=255)
     """Most channels that are recognised one by one; a file with more can be mixed."""
+    decoding: DecodingConfig = DecodingConfig()
+    """Limits of the process that decodes it."""
 
 
 def bulk_profiles(profiles: Mapping[str, Profile]) -> dict[str, Profile]:
@@ -71,17 +77,19 @@ async def recognise(
 
     Raises:
         AudioFormatError: no audio in it, or more than the limits allow; the text says which.
+        DecoderDied: the file ended the decoder, or brought it to a standstill.
         ConfigError: unknown profile.
         Overloaded: no room for it now.
     """
-    split = await asyncio.to_thread(wants_split, path, order.channels, config)
     finals: list[Final] = []
 
     def keep(event: Event) -> None:
         if isinstance(event, Final):
             finals.append(event)
 
-    async with _reading(path) as (recording, next_block):
+    async with _opened(path, config) as file:
+        recording = file.recording
+        split = await file.do(wants_split, file, order.channels, config)
         call = calls.open(
             door=DOOR,
             call_id=CallId(f"recording-{uuid.uuid4()}"),
@@ -92,7 +100,7 @@ async def recognise(
         legs = recording.channels if split else 1
         levels = Levels(legs, recording.sample_rate_hz)
         try:
-            await _play(recording, next_block, split, call, levels, on_progress, config)
+            await _play(file, split, call, levels, on_progress, config)
         except BaseException:
             _end_behind(call)
             raise
@@ -102,48 +110,71 @@ async def recognise(
     return Transcript(levels.duration_s, legs, ordered, recording.fault)
 
 
-def open_at_leg_rate(path: Path) -> Recording:
-    """Open a recording at its own rate, or at the nearest one that a leg takes.
+@dataclass(frozen=True, slots=True)
+class File:
+    """A recording that is being read.
 
-    Raises:
-        AudioFormatError: it cannot be read; names the reason.
+    Attributes:
+        path: where it is.
+        recording: the same, opened.
+        scout: a second reader, for what must be known of it first.
+        pool: the one thread in which both are used.
     """
-    recording = open_recording(path)
-    rate_hz = min(max(recording.sample_rate_hz, LOWEST_HZ), HIGHEST_HZ)
-    if rate_hz == recording.sample_rate_hz:
-        return recording
-    recording.close()
-    return open_recording(path, rate_hz)
+
+    path: Path
+    recording: Reading
+    scout: Reader
+    pool: ThreadPoolExecutor
+
+    async def do(self, work: Callable[..., T], *args: Any) -> T:
+        """Return what some blocking work with it returns."""
+        return await asyncio.get_running_loop().run_in_executor(self.pool, work, *args)
 
 
-def wants_split(path: Path, channels: Channels, config: RecogniseConfig) -> bool:
+@asynccontextmanager
+async def _opened(path: Path, config: RecogniseConfig) -> AsyncIterator[File]:
+    """Open a recording at its own rate, or at the nearest one that a leg takes."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="recording")
+    readers = reader, scout = Reader(config.decoding), Reader(config.decoding)
+    opening = pool.submit(reader.open_path, path, LOWEST_HZ, HIGHEST_HZ)
+    try:
+        yield File(path, await asyncio.wrap_future(opening), scout, pool)
+    finally:
+        for each in readers:
+            each.kill()  # if the thread waits for a block, it goes on
+            pool.submit(each.close)
+        pool.shutdown(wait=False)
+
+
+def wants_split(file: File, channels: Channels, config: RecogniseConfig) -> bool:
     """Return whether each channel is a party of its own. Blocking: may read the whole file.
 
     Raises:
         AudioFormatError: it cannot be read, or has more channels than are recognised one by one.
     """
-    with open_recording(path) as recording:
-        if channels is Channels.MIX or recording.channels == 1:
-            return False
-        if channels is Channels.SPLIT:
-            if recording.channels > config.max_channels:
-                raise AudioFormatError(
-                    f"the recording has {recording.channels} channels, more than "
-                    f"{config.max_channels} (recordings.max_channels); order `mix`"
-                )
+    count = file.recording.channels
+    if channels is Channels.SPLIT and count > config.max_channels:
+        raise AudioFormatError(
+            f"the recording has {count} channels, more than {config.max_channels} "
+            "(recordings.max_channels); order `mix`"
+        )
+    if channels is Channels.AUTO and count == 2:
+        return _differ(file.scout.open_path(file.path, LOWEST_HZ, HIGHEST_HZ), config)
+    return channels is Channels.SPLIT and count > 1
+
+
+def _differ(recording: Reading, config: RecogniseConfig) -> bool:
+    """Return whether two channels are two parties."""
+    heard_s = 0.0
+    for block in portions(recording):
+        if not same_party(block):
             return True
-        if recording.channels != 2:
-            return False
-        heard_s = 0.0
-        for block in portions(recording):
-            if not same_party(block):
-                return True
-            heard_s += block.shape[1] / recording.sample_rate_hz
-            _check_length(heard_s, config)
-        return False
+        heard_s += block.shape[1] / recording.sample_rate_hz
+        _check_length(heard_s, config)
+    return False
 
 
-def portions(recording: Recording) -> Iterator[Block]:
+def portions(recording: Reading) -> Iterator[Block]:
     """Yield a recording's blocks joined to about PORTION_S each. Blocking."""
     enough = int(PORTION_S * recording.sample_rate_hz)
     waiting: list[Block] = []
@@ -158,43 +189,17 @@ def portions(recording: Recording) -> Iterator[Block]:
         yield np.concatenate(waiting, axis=1)
 
 
-@asynccontextmanager
-async def _reading(
-    path: Path,
-) -> AsyncIterator[tuple[Recording, Callable[[], Awaitable[Block | None]]]]:
-    """Open a recording and read it in one thread.
-
-    The same thread closes it: a file closed under a decode that a cancelled task left behind takes
-    the process with it (PyAV 18.1, our measurement).
-    """
-    loop = asyncio.get_running_loop()
-    pool = ThreadPoolExecutor(1, thread_name_prefix="recording")
-    opening = pool.submit(open_at_leg_rate, path)
-
-    def close() -> None:
-        if not opening.cancelled() and opening.exception() is None:
-            opening.result().close()
-
-    try:
-        recording = await asyncio.wrap_future(opening)
-        blocks = portions(recording)
-        yield recording, lambda: loop.run_in_executor(pool, next, blocks, None)
-    finally:
-        pool.submit(close)
-        pool.shutdown(wait=False)
-
-
 async def _play(
-    recording: Recording,
-    next_block: Callable[[], Awaitable[Block | None]],
+    file: "File",
     split: bool,
     call: Call,
     levels: Levels,
     on_progress: Callable[[float], None],
     config: RecogniseConfig,
 ) -> None:
+    recording, blocks = file.recording, portions(file.recording)
     legs = [call.open_leg(recording.sample_rate_hz, c) for c in range(levels.channels)]
-    while (block := await next_block()) is not None:
+    while (block := await file.do(next, blocks, None)) is not None:
         parties = list(block) if split else [mixed(block)]
         levels.push(parties)
         _check_length(levels.duration_s, config)

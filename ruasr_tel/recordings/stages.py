@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import structlog
 
 from ruasr_tel.call import Calls
-from ruasr_tel.errors import AudioFormatError, ConfigError, FetchError, Overloaded
+from ruasr_tel.errors import AudioFormatError, ConfigError, DecoderDied, FetchError, Overloaded
 from ruasr_tel.recordings.config import RecordingsConfig
 from ruasr_tel.recordings.dialogue import DialogueConfig, make_dialogue
 from ruasr_tel.recordings.durable import TROUBLE_S, Again, Errand, Outcome, Stage
@@ -111,6 +111,8 @@ class Stages:
         except Overloaded:
             return Again(TROUBLE_S)
         except (AudioFormatError, ConfigError) as error:
+            if isinstance(error, DecoderDied) and errand.attempt < self._config.recognise_attempts:
+                return Again(TROUBLE_S)  # or another process took the memory
             audio = str(self._files.audio(recording.id))
             name = recording.order.name or "the file"
             return await self._fail(recording, str(error).replace(audio, name))

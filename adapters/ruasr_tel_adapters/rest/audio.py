@@ -11,7 +11,7 @@ import numpy.typing as npt
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from ruasr_tel.audio.decode import open_recording
+from ruasr_tel.audio.reader import DecodingConfig, Reader
 from ruasr_tel.errors import AudioFormatError
 from ruasr_tel_adapters.rest.api import API
 from ruasr_tel_adapters.rest.operations import JSON, Answer, Operation
@@ -56,7 +56,7 @@ class Outlines:
         self._kept: OrderedDict[tuple[Path, int], Peaks] = OrderedDict()
         self._turn = asyncio.Lock()
 
-    async def of(self, path: Path, points: int) -> Peaks:
+    async def of(self, path: Path, points: int, config: DecodingConfig) -> Peaks:
         """Return the outline of a file.
 
         Raises:
@@ -65,7 +65,7 @@ class Outlines:
         key = path, points
         async with self._turn:
             if key not in self._kept:
-                self._kept[key] = await asyncio.to_thread(outline, path, points)
+                self._kept[key] = await asyncio.to_thread(outline, path, points, config)
             self._kept.move_to_end(key)
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
@@ -75,7 +75,7 @@ class Outlines:
 OUTLINES = web.AppKey("OUTLINES", Outlines)
 
 
-def outline(path: Path, points: int) -> Peaks:
+def outline(path: Path, points: int, config: DecodingConfig | None = None) -> Peaks:
     """Return the peaks of a file. Blocking; memory grows by one number per 20 ms and channel.
 
     Raises:
@@ -84,8 +84,8 @@ def outline(path: Path, points: int) -> Peaks:
     fine: list[npt.NDArray[np.int32]] = []
     rest = np.zeros((0, 0), np.int16)
     samples = 0
-    with open_recording(path, RATE_HZ) as recording:
-        for block in recording.blocks():
+    with Reader(config) as reader:
+        for block in reader.open_path(path, RATE_HZ, RATE_HZ).blocks():
             samples += block.shape[1]
             held = np.concatenate((rest, block), axis=1) if rest.size else block
             whole = held.shape[1] // STEP * STEP
@@ -127,7 +127,8 @@ async def get_peaks(request: web.Request) -> web.StreamResponse:
     query = read_query(request, PeaksQuery)
     path, _ = await _file(request)
     try:
-        peaks = await request.app[OUTLINES].of(path, query.points)
+        config = jobs(request.app[API]).config.decoding
+        peaks = await request.app[OUTLINES].of(path, query.points, config)
     except AudioFormatError as error:
         raise Problem(409, f"it holds no audio that can be read ({error})") from error
     return web.Response(text=peaks.model_dump_json(), content_type=JSON)

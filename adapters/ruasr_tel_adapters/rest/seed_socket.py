@@ -1,7 +1,7 @@
 """The seed's WebSocket `/ws`: config, chunks of audio, eof; backed by a call."""
 
 import asyncio
-import io
+import tempfile
 from contextlib import suppress
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ruasr_tel.audio.codec import Decoder, Encoding
-from ruasr_tel.audio.decode import Recording
+from ruasr_tel.audio.reader import DecodingConfig, Reader
 from ruasr_tel.call import Call
 from ruasr_tel.errors import AudioFormatError, Overloaded, ProtocolError
 from ruasr_tel.events import Event
@@ -23,6 +23,8 @@ from ruasr_tel_adapters.rest.seed_talk import Settings, Talk
 
 DOOR = "rest"
 PCM16 = "pcm16"
+CHUNKS = DecodingConfig(stall_s=10.0)
+"""Limits of a connection's decoder; a chunk is decoded in milliseconds."""
 SLICE_S = 1.0
 """A longer chunk is handed on in pieces, so that a whole file in one message is bounded, too."""
 
@@ -99,6 +101,7 @@ class SeedConnection:
         self._peer = peer
         self._talk = Talk(Settings())
         self._decoder = Decoder(Encoding.SLIN)
+        self._reader = Reader(CHUNKS)  # of chunks in other formats than PCM
         self._call: Call | None = None
         self._leg: Leg | None = None
         self._news = asyncio.Event()
@@ -120,7 +123,9 @@ class SeedConnection:
             await self._end(self._error(self._reading))
         finally:
             speaking.cancel()
+            self._reader.kill()
             await asyncio.wait({speaking})
+            await asyncio.to_thread(self._reader.close)
 
     def _error(self, reading: "asyncio.Task[str | None]") -> str | None:
         """Return why the conversation ends early, or None if the client ended it."""
@@ -188,7 +193,8 @@ class SeedConnection:
             return self._decoder.decode(data)
         assert self._leg is not None
         name = f"chunk.{settings.audio_format.lower()}"
-        return await asyncio.to_thread(decode_chunk, data, name, self._leg.sample_rate_hz)
+        rate_hz = self._leg.sample_rate_hz
+        return await asyncio.to_thread(decode_chunk, self._reader, data, name, rate_hz)
 
     def _open_leg(self) -> Leg:
         self._call = self._api.server.calls.open(
@@ -220,12 +226,16 @@ class SeedConnection:
             await self._socket.send_str(message)
 
 
-def decode_chunk(data: bytes, name: str, sample_rate_hz: int) -> Samples:
+def decode_chunk(reader: Reader, data: bytes, name: str, sample_rate_hz: int) -> Samples:
     """Return a chunk that is a whole file of some format as mono samples. Blocking.
 
     Raises:
         AudioFormatError: it is none.
+        DecoderDied: it ended the decoder.
     """
-    with Recording(io.BytesIO(data), name, sample_rate_hz) as recording:
-        blocks = [block.mean(axis=0).astype(np.int16) for block in recording.blocks()]
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        recording = reader.open(file, name, sample_rate_hz, sample_rate_hz)
+    blocks = [block.mean(axis=0).astype(np.int16) for block in recording.blocks()]
     return np.concatenate(blocks)

@@ -18,6 +18,7 @@ from ruasr_tel.events import Event, Word
 from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import Server
+from ruasr_tel.recordings.config import RecordingsConfig
 from ruasr_tel.recordings.jobs import Recordings
 from ruasr_tel.recordings.model import (
     Dialogue,
@@ -58,6 +59,7 @@ class FakeRecordings:
     """Does nothing with a recording until the test moves it on."""
 
     def __init__(self, folder: Path) -> None:
+        self.config = RecordingsConfig()
         self.uploads = folder / "uploads"
         self.uploads.mkdir()
         self.all: dict[str, Recording] = {}

@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ruasr_tel.audio.reader import DecodingConfig
 from ruasr_tel.errors import AudioFormatError
 from ruasr_tel.testing import tone
 from ruasr_tel_adapters.rest import audio
 from ruasr_tel_adapters.rest.audio import Outlines, outline
 from tests.adapters.rest.fakes import Rest
 
+LIMITS = DecodingConfig()
 URL = "https://pbx.example/rec/1.wav"
 
 
@@ -97,7 +99,7 @@ async def test_an_outline_is_made_once_and_the_oldest_goes_first(
 ) -> None:
     made: list[str] = []
 
-    def counted(path: Path, points: int) -> audio.Peaks:
+    def counted(path: Path, points: int, config: DecodingConfig) -> audio.Peaks:
         made.append(path.name)
         return audio.Peaks(duration_s=1, channels=[[0.0] * points])
 
@@ -105,9 +107,9 @@ async def test_an_outline_is_made_once_and_the_oldest_goes_first(
     monkeypatch.setattr(audio, "KEPT", 2)
     outlines = Outlines()
     a, b, c = (tmp_path / name for name in "abc")
-    await asyncio.gather(outlines.of(a, 1), outlines.of(a, 1))
+    await asyncio.gather(outlines.of(a, 1, LIMITS), outlines.of(a, 1, LIMITS))
     for path in (b, a, c, a, b):
-        await outlines.of(path, 1)
+        await outlines.of(path, 1, LIMITS)
     assert made == ["a", "b", "c", "b"]
 
 

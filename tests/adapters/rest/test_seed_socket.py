@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
+from ruasr_tel.audio.reader import Reader
 from ruasr_tel.call import CallsConfig
 from ruasr_tel.errors import AudioFormatError
 from ruasr_tel.events import CallEnded, SpeechStarted
@@ -164,8 +165,9 @@ async def test_a_message_that_is_too_long_closes_the_connection(tmp_path: Path) 
 
 
 def test_a_chunk_is_mixed_to_one_channel_at_the_wanted_rate() -> None:
-    samples = decode_chunk(wav(tone(0.5, 16000), 16000), "chunk.wav", 8000)
-    assert abs(len(samples) - 4000) < 50
-    assert np.abs(samples).max() > 7000
-    with pytest.raises(AudioFormatError):
-        decode_chunk(b"", "chunk.wav", 8000)
+    with Reader() as reader:
+        samples = decode_chunk(reader, wav(tone(0.5, 16000), 16000), "chunk.wav", 8000)
+        assert abs(len(samples) - 4000) < 50
+        assert np.abs(samples).max() > 7000
+        with pytest.raises(AudioFormatError):
+            decode_chunk(reader, b"", "chunk.wav", 8000)

@@ -1,13 +1,14 @@
 import asyncio
+import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ruasr_tel.audio.decode import Recording
+from ruasr_tel.audio.reader import DecodingConfig, Reader
 from ruasr_tel.engines import scripted
-from ruasr_tel.errors import AudioFormatError, ConfigError
+from ruasr_tel.errors import AudioFormatError, ConfigError, DecoderDied
 from ruasr_tel.profile import DEFAULT_PROFILES
 from ruasr_tel.recordings import recognise as module
 from ruasr_tel.recordings.model import Channels, Order, Transcript
@@ -159,35 +160,63 @@ async def test_cancelling_leaves_no_call_behind(tmp_path: Path) -> None:
         assert await calls.idle(TIMEOUT_S)
 
 
-async def test_a_file_that_opens_after_the_cancellation_is_closed(
+async def test_cancelling_ends_the_decoder_also_while_it_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_wav(tmp_path / "a.wav", tone(1.0))
-    opening, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+    closed = threading.Event()
 
-    class Slow(Recording):
+    class Slow(Reader):
+        """Stands still before the first block."""
+
+        def __init__(self, config: DecodingConfig) -> None:
+            super().__init__(config, (sys.executable, "-c", "import time; time.sleep(600)"))
+
         def close(self) -> None:
             super().close()
             closed.set()
 
-    def open_slowly(path: Path) -> Recording:
-        opening.set()
-        assert go_on.wait(TIMEOUT_S)
-        return Slow(path.open("rb"), str(path))
-
-    monkeypatch.setattr(module, "open_at_leg_rate", open_slowly)
-    order = Order(channels=Channels.MIX)
+    monkeypatch.setattr(module, "Reader", Slow)
+    path = write_wav(tmp_path / "a.wav", tone(1.0))
     async with bulk_calls() as calls:
         running = asyncio.create_task(
-            recognise(path, order, calls, lambda _done: None, RecogniseConfig())
+            recognise(path, Order(), calls, lambda _done: None, RecogniseConfig())
         )
-        assert await asyncio.to_thread(opening.wait, TIMEOUT_S)
+        await asyncio.sleep(0)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-    assert not closed.is_set()
-    go_on.set()
-    assert await asyncio.to_thread(closed.wait, TIMEOUT_S)
+        assert await asyncio.to_thread(closed.wait, TIMEOUT_S)
+
+
+async def test_a_decoder_that_dies_ends_the_recording_and_its_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fragile(Reader):
+        """Segfaults in the middle of every file."""
+
+        def __init__(self, config: DecodingConfig) -> None:
+            script = (
+                "import ctypes, sys\n"
+                "from ruasr_tel.audio import decoder\n"
+                "send, sent = decoder._send, []\n"
+                "def dying(sock, block):\n"
+                "    sent.append(send(sock, block))\n"
+                "    len(sent) < 3 or ctypes.string_at(0)\n"
+                "decoder._send = dying\n"
+                "decoder.main(sys.argv[1:])\n"
+            )
+            super().__init__(config, (sys.executable, "-c", script))
+
+    monkeypatch.setattr(module, "Reader", Fragile)
+    path = write_wav(tmp_path / "a.wav", tone(60.0))
+    async with bulk_calls() as calls, asyncio.timeout(TIMEOUT_S):
+        with pytest.raises(DecoderDied) as died:
+            await recognise(path, Order(), calls, lambda _done: None, RecogniseConfig())
+        assert str(died.value) == (
+            f"{path}: reading it ended the decoder (killed by SIGSEGV); the file is damaged, or "
+            "made to do harm"
+        )
+        assert await calls.idle(TIMEOUT_S)
 
 
 def test_profiles_of_recordings_have_no_partials_and_keep_the_rest() -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from ruasr_tel.call import Calls
-from ruasr_tel.errors import AudioFormatError, ConfigError, FetchError, Overloaded
+from ruasr_tel.errors import AudioFormatError, ConfigError, DecoderDied, FetchError, Overloaded
 from ruasr_tel.recordings import stages as module
 from ruasr_tel.recordings.config import RecordingsConfig
 from ruasr_tel.recordings.dialogue import DialogueConfig
@@ -183,6 +183,18 @@ async def test_an_engine_that_answers_nothing_is_tried_again_and_then_named(worl
     assert await world.stages.recognise(nth(1)) == Again(TROUBLE_S)
     assert await world.stages.recognise(nth(2)) is Outcome.OVER
     reason = "nothing could be recognised: the engine is away"
+    assert await world.state() == (State.FAILED, reason)
+
+
+async def test_a_file_that_ends_its_decoder_is_tried_again_and_then_named(world: World) -> None:
+    await world.accept(name="call.wav")
+    await world.stages.fetch(nth())
+    world.heard = DecoderDied(
+        f"{world.files.audio(ID)}: reading it ended the decoder (killed by X)"
+    )
+    assert await world.stages.recognise(nth(1)) == Again(TROUBLE_S)
+    assert await world.stages.recognise(nth(2)) is Outcome.OVER
+    reason = "call.wav: reading it ended the decoder (killed by X)"
     assert await world.state() == (State.FAILED, reason)
 
 
