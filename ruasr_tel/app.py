@@ -76,7 +76,7 @@ def make_engine(config: Config, model: Model) -> EngineProcess:
     """
     model.check(config.engine.provider)
     threads = config.engine.threads or os.cpu_count() or 1
-    spec = to_spec(model, config.engine.provider, threads)
+    spec = to_spec(model, config.engine.provider, threads, config.engine.engine)
     return EngineProcess(spec, config.process)
 
 

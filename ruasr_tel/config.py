@@ -70,6 +70,8 @@ class EngineConfig(Section):
 
     model: str = Field("ru-mini-ctc-8k", min_length=1)
     """A name of the catalogue, one of its other names (Vosk5, Gigaam), or a model's folder."""
+    engine: str | None = None
+    """Which engine runs it, where several can (`models list`); null is the model's first."""
     provider: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_lower)] = "auto"
     """`cuda` refuses to start without CUDA; `auto` takes it where it works, else the CPU."""
     threads: int | None = Field(None, ge=1, le=256)

@@ -31,6 +31,7 @@ from ruasr_tel.models.tokens import read_tokens
 from ruasr_tel.types import Waveform
 
 DEFAULT_RATE_HZ = 16000
+FAMILIES = (TRANSDUCER, NEMO_TRANSDUCER, NEMO_CTC)
 _CUDA_LIBRARY = "libonnxruntime_providers_cuda"
 _CUDA_WHEELS = "https://k2-fsa.github.io/sherpa/onnx/cuda.html"
 
@@ -88,8 +89,8 @@ def create(spec: EngineSpec) -> Engine:
         ModelLoadError: the model cannot be used; the message names the file and the cure.
         ConfigError: sherpa-onnx, or CUDA where it was asked for, is missing.
     """
-    if spec.family not in LAYOUTS:
-        known = ", ".join(LAYOUTS)
+    if spec.family not in FAMILIES:
+        known = ", ".join(FAMILIES)
         raise ConfigError(f"model {spec.model}: no family {spec.family!r}; known: {known}")
     if _try_cuda(spec.provider):
         try:

@@ -3,112 +3,32 @@
 import difflib
 import json
 import sysconfig
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 from urllib.parse import unquote, urlsplit
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.errors import ConfigError, ModelLoadError
-from ruasr_tel.models.probe import LAYOUTS, Check, check_files, detect_family, find_files
-from ruasr_tel.section import Section
+from ruasr_tel.models.entries import CatalogFile, ModelEntry
+from ruasr_tel.models.probe import (
+    ENGINES,
+    LAYOUTS,
+    OPTIONAL,
+    T_ONE,
+    Check,
+    Known,
+    check_files,
+    detect_family,
+    engines_of,
+    find_files,
+)
 
 CATALOG_NAME = "catalog.yaml"
-
-
-class SegmentLimits(Section):
-    """How long a piece of audio the model takes."""
-
-    min_s: float = Field(default=0.1, gt=0)
-    """Shorter segments are padded with silence; below 0.01 s sherpa-onnx has no feature frame."""
-
-    best_s: float = Field(default=15.0, gt=0)
-    """Length up to which the model is at its best; 15 is what the seed's users run."""
-
-    max_s: float = Field(default=20.0, gt=0)
-    """The longest segment; sherpa-onnx itself takes 200 s (5000 encoder frames of 40 ms)."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.min_s <= self.best_s <= self.max_s:
-            raise ValueError(f"min_s {self.min_s} <= best_s {self.best_s} <= max_s {self.max_s}")
-        return self
-
-
-class ModelEntry(Section):
-    """One model of the catalogue."""
-
-    name: str
-    """Its name in configuration and logs."""
-
-    aliases: tuple[str, ...] = ()
-    """Other names it answers to, such as the seed's MODEL_NAME values."""
-
-    engine: str = "sherpa"
-    """Entry point of group `ruasr_tel.engines` that runs it."""
-
-    family: Literal["nemo_ctc", "transducer", "nemo_transducer", "online_transducer", "t_one"]
-    """What kind of networks it consists of."""
-
-    folder: str
-    """Its folder below the models folder."""
-
-    files: Mapping[str, tuple[str, ...]]
-    """Role -> candidate names or globs, in order of preference."""
-
-    sha256: Mapping[str, str] = Field(default_factory=dict)
-    """File name -> digest, for files that never change."""
-
-    sample_rate_hz: int = Field(default=16000, ge=8000, le=48000)
-    """Rate of the audio handed to the engine."""
-
-    segment: SegmentLimits = SegmentLimits()
-    """How long a piece of audio it takes."""
-
-    licence: str
-    """SPDX name of its licence."""
-
-    licence_source: str = ""
-    """Where that is stated."""
-
-    commercial: bool | None = None
-    """Whether the licence allows commercial use; None: unknown."""
-
-    source: str
-    """Where it comes from."""
-
-    bring: str = ""
-    """The one command that brings it; `{models_dir}` stands for the models folder."""
-
-    accuracy: str = ""
-    """How accurate it is, and who measured that."""
-
-    embedded: bool = False
-    """Whether it comes with ruasr-tel: small, for trying out and testing."""
-
-
-class _CatalogFile(Section):
-    """What catalog.yaml holds."""
-
-    default: str
-    recommended: str
-    models: tuple[ModelEntry, ...]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        names = [key.casefold() for entry in self.models for key in (entry.name, *entry.aliases)]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"names used twice: {', '.join(twice)}")
-        for name in (self.default, self.recommended):
-            if name.casefold() not in names:
-                raise ValueError(f"{name} is none of the models")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +49,12 @@ class Model:
         Raises:
             ModelLoadError: a file is missing, or several fit.
         """
-        return find_files(self.folder, self.entry.files, full_precision=provider == "cuda")
+        return find_files(
+            self.folder,
+            self.entry.files,
+            full_precision=provider == "cuda",
+            optional=OPTIONAL.get(self.entry.family, ()),
+        )
 
     def check(self, provider: str = "cpu") -> list[Check]:
         """Check its files without loading them; return what was looked at.
@@ -137,7 +62,14 @@ class Model:
         Raises:
             ModelLoadError: one sentence that names the file and the cure.
         """
-        return check_files(self.files(provider), self.entry.family, self.entry.sha256)
+        return check_files(self.files(provider), self.entry.family, self.known())
+
+    def known(self) -> dict[Path, Known]:
+        """Return what the catalogue knows of the content of its files, by path."""
+        return {
+            self.folder / each.path: Known(each.size_bytes, each.sha256)
+            for each in self.entry.content
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +97,7 @@ class Catalog:
         """
         path = models_dir / CATALOG_NAME
         try:
-            content = _CatalogFile.model_validate(yaml.safe_load(path.read_text("utf-8")))
+            content = CatalogFile.model_validate(yaml.safe_load(path.read_text("utf-8")))
         except OSError as exc:
             raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
         except (yaml.YAMLError, UnicodeDecodeError) as exc:
@@ -189,8 +121,10 @@ class Catalog:
         return self.models_dir / entry.folder
 
     def bring_command(self, entry: ModelEntry) -> str:
-        """Return the shell command that brings `entry`, with this models folder in it."""
-        return entry.bring.replace("{models_dir}", str(self.models_dir))
+        """Return the shell command that brings `entry` into this models folder."""
+        if not entry.embedded:
+            return f"ruasr-tel models pull {entry.name}"
+        return f"git checkout -- {self.folder_of(entry)}"
 
     def resolve(self, name_or_path: str, family: str | None = None) -> Model:
         """Return the model called `name_or_path`, or the one that lies in that folder.
@@ -205,6 +139,7 @@ class Catalog:
         """
         entry = self.entry(name_or_path)
         if entry is not None:
+            _expect_recogniser(entry)
             folder = self.folder_of(entry)
             if not folder.is_dir():
                 raise ModelLoadError(
@@ -232,18 +167,23 @@ class Catalog:
         """Return the catalogue's entry of `folder`, or one made from what lies in it."""
         for entry in self.entries:
             if self.folder_of(entry).resolve() == folder.resolve():
+                _expect_recogniser(entry)
                 return entry
-        if family is not None and family not in LAYOUTS:
-            raise ConfigError(f"no model family {family!r}; known: {', '.join(LAYOUTS)}")
+        if family is not None and family not in ENGINES:
+            raise ConfigError(f"no model family {family!r}; known: {', '.join(ENGINES)}")
         family = family or detect_family(folder)
+        engine, *others = engines_of(folder, family)
         return ModelEntry.model_validate(
             {
                 "name": folder.resolve().name,
+                "engine": engine,
+                "other_engines": others,
                 "family": family,
                 "folder": str(folder),
                 "files": LAYOUTS[family],
                 "licence": "unknown",
-                "source": str(folder),
+                "sample_rate_hz": 8000 if family == T_ONE else 16000,
+                "source": {"page": str(folder)},
             }
         )
 
@@ -252,24 +192,35 @@ class Catalog:
         folded = {key.casefold(): key for key in names}
         near = difflib.get_close_matches(name.casefold(), folded, n=1)
         hint = f"did you mean {folded[near[0]]}? " if near else ""
-        known = ", ".join(entry.name for entry in self.entries)
+        known = ", ".join(entry.name for entry in self.entries if entry.recognises)
         return f"model {name!r} is neither a known name nor a folder; {hint}known: {known}"
 
 
-def to_spec(model: Model, provider: str = "cpu", threads: int = 1) -> EngineSpec:
+def _expect_recogniser(entry: ModelEntry) -> None:
+    if not entry.recognises:
+        raise ConfigError(f"{entry.name} finds speech but recognises none; choose another model")
+
+
+def to_spec(
+    model: Model, provider: str = "cpu", threads: int = 1, engine: str | None = None
+) -> EngineSpec:
     """Return what the engine process needs to load `model`.
 
     Args:
         model: a resolved model.
         provider: `cpu`, `cuda` or `auto`.
         threads: decodes at once.
+        engine: which engine runs it; None: the model's first.
+
+    Raises:
+        ConfigError: the model does not run on that engine.
     """
     entry = model.entry
     options: dict[str, str | int | float | bool] = {
         role: "|".join(names) for role, names in entry.files.items()
     }
     return EngineSpec(
-        engine=entry.engine,
+        engine=entry.engine_named(engine),
         model=entry.name,
         model_dir=model.folder,
         family=entry.family,

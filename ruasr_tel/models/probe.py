@@ -1,11 +1,11 @@
-"""Looks at a model's files before anybody loads them; reads no foreign format but tokens.txt.
+"""Looks at a model's files before anybody loads them; reads no foreign format but token lists.
 
 sherpa-onnx ends the process, or answers nonsense, for many files that are not what they seem
 (our measurement); each of these cases ends here, or in graphs.py, in one sentence with its cure.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ TRANSDUCER = "transducer"
 NEMO_TRANSDUCER = "nemo_transducer"
 ONLINE_TRANSDUCER = "online_transducer"
 T_ONE = "t_one"
+KALDI = "kaldi"
+SILERO_VAD = "silero_vad"
 
 _TOKENS = ("tokens.txt", "lang/tokens.txt", "*tokens.txt", "*_vocab.txt")
 _TRIPLE = {
@@ -31,21 +33,60 @@ LAYOUTS: Mapping[str, Mapping[str, Sequence[str]]] = {
     TRANSDUCER: {**_TRIPLE, "tokens": _TOKENS},
     NEMO_TRANSDUCER: {**_TRIPLE, "tokens": _TOKENS},
     ONLINE_TRANSDUCER: {**_TRIPLE, "tokens": _TOKENS},
-    T_ONE: {
-        "model": ("model.onnx", "*.int8.onnx", "*.onnx"),
-        "tokens": ("tokens.txt", "vocab.json"),  # as sherpa-onnx has it; as T-one's own repository
-    },
     NEMO_CTC: {
         "model": ("model.int8.onnx", "model.onnx", "*.int8.onnx", "*.onnx"),
         "tokens": _TOKENS,
     },
+    T_ONE: {
+        "model": ("model.onnx", "*.int8.onnx", "*.onnx"),
+        "tokens": ("tokens.txt", "vocab.json"),  # as sherpa-onnx has it; as T-one's own repository
+    },
+    KALDI: {  # vosk-api src/model.cc, ConfigureV2 and, without a folder, ConfigureV1
+        "acoustic": ("am/final.mdl", "final.mdl"),
+        "features": ("conf/mfcc.conf", "mfcc.conf", "conf/fbank.conf", "fbank.conf"),
+        "graph": ("graph/HCLG.fst", "HCLG.fst", "graph/HCLr.fst", "HCLr.fst"),
+        "grammar": ("graph/Gr.fst", "Gr.fst"),
+        "words": ("graph/words.txt", "words.txt"),
+    },
+    SILERO_VAD: {"model": ("silero_vad_op18_ifless.onnx", "silero_vad.onnx", "*.onnx")},
 }
 """File patterns of each family by role, in order of preference, for folders no catalogue names."""
+
+OPTIONAL: Mapping[str, Collection[str]] = {KALDI: ("grammar", "words")}
+"""Roles of a family that a model may do without: Kaldi's graph may hold its grammar and words."""
+
+ENGINES: Mapping[str, Sequence[str]] = {
+    TRANSDUCER: ("sherpa",),
+    NEMO_TRANSDUCER: ("sherpa", "onnx"),
+    ONLINE_TRANSDUCER: ("sherpa_online",),
+    NEMO_CTC: ("sherpa", "onnx"),
+    T_ONE: ("tone",),
+    KALDI: ("kaldi",),
+}
+"""Which engines run models of a family; the first runs a folder that no catalogue names."""
 
 MIN_MODEL_BYTES = 256
 """The smallest working part we know, a joiner that is a single Add, has 320 bytes."""
 
+_MIN_BYTES = {"tokens": 1, "features": 1, "words": 1, "config": 1}
+"""Of the roles that are text: none is known to be too short."""
+
 _LFS_MAGIC = b"version https://git-lfs.github.com/spec/"  # git-lfs docs/spec.md, "The Pointer"
+_KALDI_MAGIC = b"\0B"  # kaldi src/base/io-funcs-inl.h, InitKaldiOutputStream, binary mode
+_FST_MAGIC = (2125659606).to_bytes(4, "little")  # openfst src/include/fst/fst.h, kFstMagicNumber
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a file's content beforehand.
+
+    Attributes:
+        size_bytes: its size, or None where nobody published it.
+        sha256: its digest in lower-case hex, or None where nobody published it.
+    """
+
+    size_bytes: int | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +106,11 @@ class Check:
 
 
 def find_files(
-    folder: Path, patterns: Mapping[str, Sequence[str]], *, full_precision: bool = False
+    folder: Path,
+    patterns: Mapping[str, Sequence[str]],
+    *,
+    full_precision: bool = False,
+    optional: Collection[str] = (),
 ) -> dict[str, Path]:
     """Return the file of each role: for each the first pattern that fits exactly one file.
 
@@ -73,6 +118,7 @@ def find_files(
         folder: where the model lies.
         patterns: role -> candidate names or globs below `folder`, in order of preference.
         full_precision: put int8 files last (quantised operators have no CUDA kernels).
+        optional: roles that need no file.
 
     Raises:
         ModelLoadError: no file for a role, or several that fit equally.
@@ -80,6 +126,7 @@ def find_files(
     return {
         role: _find_file(folder, role, sorted(names, key=_is_int8) if full_precision else names)
         for role, names in patterns.items()
+        if role not in optional or _first_match(folder, names)
     }
 
 
@@ -87,48 +134,111 @@ def detect_family(folder: Path) -> str:
     """Return the family that the files in `folder` look like.
 
     Three networks make a transducer; NeMo's have the blank last (nemo exports), icefall's first.
+    That a transducer is for streams shows in no file name, only in its folder's, as published:
+    `sherpa-onnx-streaming-...`, `vosk-model-small-streaming-ru`.
 
     Raises:
         ModelLoadError: they look like no family, or tokens.txt cannot be read.
     """
+    if _first_match(folder, LAYOUTS[KALDI]["acoustic"]):
+        return KALDI
     if all(_first_match(folder, _TRIPLE[role]) for role in _TRIPLE):
         tokens = _find_file(folder, "tokens", _TOKENS)
         _check_content(tokens, 1)
-        return NEMO_TRANSDUCER if read_tokens(tokens).symbols[-1] == "<blk>" else TRANSDUCER
+        if read_tokens(tokens).symbols[-1] == "<blk>":
+            return NEMO_TRANSDUCER
+        return ONLINE_TRANSDUCER if "streaming" in folder.resolve().name else TRANSDUCER
+    if (folder / "model.onnx").exists() and (
+        (folder / "vocab.json").exists() or "t-one" in folder.resolve().name.lower()
+    ):
+        return T_ONE
     if _first_match(folder, LAYOUTS[NEMO_CTC]["model"]):
         return NEMO_CTC
     raise ModelLoadError(
         f"{folder} holds no model: expected encoder, decoder and joiner .onnx files, "
-        "or one .onnx file, and tokens.txt"
+        "or one .onnx file, and tokens.txt; or a Kaldi model with am/final.mdl"
     )
 
 
+def engines_of(folder: Path, family: str) -> Sequence[str]:
+    """Return the engines that run the model of `family` in `folder`, the best first.
+
+    onnx-asr's exports of GigaAM (`v3_vocab.txt`) have not the metadata that sherpa-onnx reads.
+    """
+    if "onnx" in ENGINES[family] and not (folder / "tokens.txt").exists():
+        return ("onnx",)
+    return ENGINES[family]
+
+
 def check_files(
-    files: Mapping[str, Path], family: str, sha256: Mapping[str, str] | None = None
+    files: Mapping[str, Path], family: str, known: Mapping[Path, Known] | None = None
 ) -> list[Check]:
     """Check every file of a model as far as that needs no ONNX reader.
 
     Args:
-        files: role -> file; `tokens` is one of the roles.
+        files: role -> file.
         family: one of `LAYOUTS`.
-        sha256: file name -> digest, for files whose content is known.
+        known: file -> what it must hold, for files whose content is known.
 
     Raises:
         ModelLoadError: one sentence with the file and the cure.
     """
     checks = []
     for role, path in files.items():
-        size = _check_content(path, MIN_MODEL_BYTES if role != "tokens" else 1)
-        checks.append(Check(role, f"{path.name}, {_megabytes(size)}"))
-        digest = (sha256 or {}).get(path.name)
-        if digest:
-            _check_digest(path, digest)
-            checks.append(Check(f"{role} SHA-256", digest[:12]))
-    table = read_tokens(files["tokens"])
-    check_blank(files["tokens"], table, family)
-    lines = " (Windows line ends)" if table.crlf else ""
-    checks.append(Check("vocabulary", f"{table.outputs} symbols, blank {table.blank}{lines}"))
+        size = _check_content(path, _MIN_BYTES.get(role, MIN_MODEL_BYTES))
+        checks.append(Check(role, f"{path.name}, {megabytes(size)}"))
+        content = (known or {}).get(path, Known())
+        check_known(path, content)
+        if content.sha256:
+            checks.append(Check(f"{role} SHA-256", content.sha256[:12]))
+    if family == KALDI:
+        _check_kaldi(files)
+    if "tokens" in files:
+        checks.append(_check_tokens(files["tokens"], family))
     return checks
+
+
+def check_known(path: Path, known: Known) -> None:
+    """Check a file against what is known of it beforehand.
+
+    Raises:
+        ModelLoadError: its size or digest is another; says what came instead, and the cure.
+    """
+    size = path.stat().st_size
+    if known.size_bytes is not None and size != known.size_bytes:
+        cut = "cut off" if size < known.size_bytes else "damaged"
+        raise ModelLoadError(
+            f"{path} is {cut}: {size} bytes, expected {known.size_bytes}; fetch it again"
+        )
+    if known.sha256 is not None:
+        _check_digest(path, known.sha256)
+
+
+def _check_tokens(path: Path, family: str) -> Check:
+    table = read_tokens(path)
+    check_blank(path, table, family)
+    lines = " (Windows line ends)" if table.crlf else ""
+    return Check("vocabulary", f"{table.outputs} symbols, blank {table.blank}{lines}")
+
+
+def _check_kaldi(files: Mapping[str, Path]) -> None:
+    """Check what vosk only says "Failed to create a model" to."""
+    acoustic, graph = files["acoustic"], files["graph"]
+    if acoustic.parent.name == "am" and not (acoustic.parents[1] / "conf/model.conf").is_file():
+        raise ModelLoadError(
+            f"{acoustic.parents[1]} has no conf/model.conf; fetch the whole model again"
+        )
+    if graph.name == "HCLr.fst" and "grammar" not in files:
+        raise ModelLoadError(
+            f"{graph} needs a Gr.fst beside it, and there is none; fetch the whole model again"
+        )
+    magics = {acoustic: (_KALDI_MAGIC, b"<TransitionModel>"), graph: (_FST_MAGIC,)}
+    for path, expected in magics.items():
+        with path.open("rb") as stream:
+            if not stream.read(20).startswith(expected):
+                raise ModelLoadError(
+                    f"{path} is damaged or no Kaldi {path.suffix} file; fetch the model again"
+                )
 
 
 def check_blank(path: Path, table: TokenTable, family: str) -> None:
@@ -215,5 +325,6 @@ def _check_digest(path: Path, expected: str) -> None:
         )
 
 
-def _megabytes(size: int) -> str:
+def megabytes(size: int) -> str:
+    """Return a size for people."""
     return f"{size / 1e6:.1f} MB" if size >= 50_000 else f"{size} bytes"

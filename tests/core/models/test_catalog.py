@@ -9,6 +9,7 @@ import yaml
 from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.errors import ConfigError, ModelLoadError
 from ruasr_tel.models.catalog import Catalog, Model, default_models_dir, to_spec
+from ruasr_tel.models.probe import ENGINES, LAYOUTS
 from tests.core.broken_models import CTC, MODELS_DIR, NEMO, TRANSDUCER, good_model
 
 
@@ -28,12 +29,12 @@ def test_the_default_is_embedded_and_sound(catalog: Catalog) -> None:
     model = catalog.resolve(catalog.default)
     assert (model.entry.name, model.entry.embedded) == ("ru-mini-ctc-8k", True)
     names = [check.name for check in model.check()]
-    assert names == ["model", "model SHA-256", "tokens", "vocabulary"]
+    assert names == ["model", "model SHA-256", "tokens", "tokens SHA-256", "vocabulary"]
 
 
 def test_the_embedded_transducer_is_sound(catalog: Catalog) -> None:
     checks = catalog.resolve("ru-mini-transducer-8k").check()
-    assert sum(check.name.endswith("SHA-256") for check in checks) == 3
+    assert sum(check.name.endswith("SHA-256") for check in checks) == 4
 
 
 @pytest.mark.parametrize(
@@ -67,17 +68,89 @@ def test_every_entry_says_what_it_costs_and_how_to_bring_it(catalog: Catalog) ->
         assert entry.licence in ("MIT", "Apache-2.0", "CC-BY-4.0")
         assert entry.licence_source
         assert entry.commercial is not None
-        assert "%" in entry.accuracy
-        assert str(MODELS_DIR) in catalog.bring_command(entry)
+        assert "%" in entry.accuracy or "unpublished" in entry.accuracy
+        command = catalog.bring_command(entry)
+        if entry.embedded:
+            assert command == f"git checkout -- {MODELS_DIR}/{entry.folder}"
+        else:
+            assert command == f"ruasr-tel models pull {entry.name}"
+            assert entry.fetchable
+
+
+def test_what_an_entry_says_of_its_files_agrees_with_itself(catalog: Catalog) -> None:
+    for entry in catalog.entries:
+        patterns = {name for names in entry.files.values() for name in names}
+        assert set(LAYOUTS[entry.family]) == set(entry.files)
+        assert entry.engine == "vad" or entry.engine in ENGINES[entry.family]
+        assert set(entry.other_engines) <= set(ENGINES.get(entry.family, ()))
+        brought = {each.path for each in entry.wanted("int8")}
+        for role, names in entry.files.items():
+            assert entry.source.archive or brought & set(names), f"{entry.name}: {role}"
+        exact = {each.path for each in entry.content if each.precision != "any"}
+        assert exact <= patterns
+
+
+def test_one_precision_is_brought_unless_both_are_asked_for(catalog: Catalog) -> None:
+    entry = catalog.entry("gigaam-v3-ctc")
+    assert entry is not None
+    rest = {"v3_vocab.txt", "config.json", "LICENSE.txt"}
+    assert {each.path for each in entry.wanted("int8")} == {"v3_ctc.int8.onnx", *rest}
+    assert {each.path for each in entry.wanted("full")} == {"v3_ctc.onnx", *rest}
+    assert len(entry.wanted("any")) == 5
+    assert entry.download_bytes("int8") == 224721181 + 198 + 135 + 1070
+    unpublished = catalog.entry("gigaam-v3-rnnt")
+    assert unpublished is not None
+    assert unpublished.download_bytes("int8") is None
+
+
+def test_a_model_published_in_one_precision_is_brought_whole(catalog: Catalog) -> None:
+    entry = catalog.entry("T-one")
+    assert entry is not None
+    assert entry.wanted("full") == entry.wanted("int8") == entry.content
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Vosk5", "Vosk5SmallStreaming", "Gigaam", "Gigaam_rnnt"),
+        *("gigaam-v2-ctc", "gigaam-v2-rnnt", "gigaam-v3-ctc", "gigaam-v3-rnnt"),
+        *("gigaam-v3-e2e-ctc", "gigaam-v3-e2e-rnnt", "t-tech/t-one"),
+        *("alphacep/vosk-model-ru", "alphacep/vosk-model-small-ru"),
+    ],
+)
+def test_every_russian_model_name_of_the_seed_is_known(catalog: Catalog, name: str) -> None:
+    assert catalog.entry(name) is not None
+
+
+def test_an_engine_that_cannot_run_the_model_is_refused(catalog: Catalog) -> None:
+    entry = catalog.entry("Gigaam")
+    assert entry is not None
+    assert (entry.engine_named(None), entry.engine_named("sherpa")) == ("onnx", "sherpa")
+    with pytest.raises(ConfigError) as caught:
+        entry.engine_named("tone")
+    assert str(caught.value) == (
+        "engine.engine is 'tone', but gigaam-v2-ctc runs on onnx or sherpa"
+    )
+
+
+@pytest.mark.parametrize("name", ["silero-vad", str(MODELS_DIR / "silero-vad")])
+def test_the_voice_activity_detector_is_no_recogniser(catalog: Catalog, name: str) -> None:
+    with pytest.raises(ConfigError, match="silero-vad finds speech but recognises none"):
+        catalog.resolve(name)
+    entry = catalog.entry("silero-vad")
+    assert entry is not None
+    assert [c.name for c in Model(entry, catalog.folder_of(entry)).check()] == [
+        "model",
+        "model SHA-256",
+    ]
 
 
 def test_a_known_model_that_is_not_here_says_how_to_bring_it(bare: Catalog) -> None:
     with pytest.raises(ModelLoadError) as caught:
         bare.resolve("Vosk5")
-    folder = bare.models_dir
     assert str(caught.value) == (
-        f"model vosk-model-ru is not in {folder}/vosk-model-ru; bring it with: git lfs install && "
-        f"git -C {folder} clone https://huggingface.co/alphacep/vosk-model-ru"
+        f"model vosk-model-ru is not in {bare.models_dir}/vosk-model-ru; "
+        "bring it with: ruasr-tel models pull vosk-model-ru"
     )
 
 
@@ -92,7 +165,10 @@ def test_an_unknown_name_names_the_nearest_and_the_known(
         catalog.resolve(name)
     assert str(caught.value) == (
         f"model {name!r} is neither a known name nor a folder; {hint}"
-        "known: ru-mini-ctc-8k, ru-mini-transducer-8k, vosk-model-ru, gigaam-v2-ctc"
+        "known: ru-mini-ctc-8k, ru-mini-transducer-8k, vosk-model-ru, vosk-model-small-ru, "
+        "vosk-model-streaming-ru, vosk-model-small-streaming-ru, gigaam-v2-ctc, gigaam-v2-rnnt, "
+        "gigaam-v3-ctc, gigaam-v3-rnnt, gigaam-v3-e2e-ctc, gigaam-v3-e2e-rnnt, t-one, "
+        "vosk-model-small-ru-0.22, vosk-model-ru-0.42, vosk-model-ru-0.10"
     )
 
 
@@ -105,6 +181,13 @@ def test_a_folder_is_a_model_of_the_family_its_files_show(
     assert model.entry.commercial is None
     assert model.check()[-1].name == "vocabulary"
     assert bare.embedded_notice(model) is None
+
+
+def test_a_folder_in_onnx_asrs_layout_runs_on_engine_onnx(bare: Catalog, tmp_path: Path) -> None:
+    folder = good_model(tmp_path / "mine", CTC)
+    assert bare.resolve(str(folder)).entry.engine == "sherpa"
+    (folder / "tokens.txt").rename(folder / "v3_vocab.txt")
+    assert bare.resolve(str(folder)).entry.engine == "onnx"
 
 
 def test_the_folder_of_a_known_model_is_that_model(catalog: Catalog) -> None:
@@ -156,7 +239,7 @@ def test_the_notice_of_an_embedded_model(catalog: Catalog) -> None:
     notice = catalog.embedded_notice(catalog.resolve("ru-mini-ctc-8k"))
     assert notice is not None
     assert "small model for trying out and testing (measured: CER 20 %, WER 65 % on" in notice
-    assert "GigaAMv2_CTC_RU_ASR_for_sherpa_onnx` and set the model to gigaam-v2-ctc" in notice
+    assert "`ruasr-tel models pull gigaam-v2-ctc` and set the model to gigaam-v2-ctc" in notice
 
 
 def test_the_spec_has_all_the_engine_needs(catalog: Catalog) -> None:
@@ -186,7 +269,7 @@ ENTRY = {
     "folder": "a",
     "files": {"model": ["m.onnx"], "tokens": ["tokens.txt"]},
     "licence": "MIT",
-    "source": "here",
+    "source": {"page": "here"},
 }
 
 
@@ -211,6 +294,30 @@ ENTRY = {
         (
             {"default": "a", "recommended": "a", "models": [{**ENTRY, "segment": {"min_s": 16}}]},
             "min_s 16.0 <= best_s 15.0 <= max_s 20.0",
+        ),
+        (
+            {
+                "default": "a",
+                "recommended": "a",
+                "models": [{**ENTRY, "content": [{"path": "../x"}]}],
+            },
+            "'../x' is no path below a folder",
+        ),
+        (
+            {
+                "default": "a",
+                "recommended": "a",
+                "models": [{**ENTRY, "source": {"page": "p", "hub": "x"}}],
+            },
+            "'x' is no repository like owner/name",
+        ),
+        (
+            {
+                "default": "a",
+                "recommended": "a",
+                "models": [{**ENTRY, "calibration": [[0.5, 0.4], [0.4, 0.5]]}],
+            },
+            "points of probabilities, rising in both",
         ),
     ],
 )

@@ -1,11 +1,19 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from ruasr_tel.errors import ModelLoadError
+from ruasr_tel.models.entries import Family
 from ruasr_tel.models.probe import (
+    ENGINES,
+    KALDI,
     LAYOUTS,
+    ONLINE_TRANSDUCER,
+    OPTIONAL,
+    T_ONE,
     Check,
+    Known,
     check_files,
     detect_family,
     find_files,
@@ -45,13 +53,14 @@ def test_a_changed_byte_in_a_known_file_is_found(tmp_path: Path) -> None:
     folder = good_model(tmp_path / "model", TRANSDUCER)
     files = find_files(folder, LAYOUTS[TRANSDUCER])
     digest = "3338073b76302115c9fb3291ac7fb5185f5ca78f024b2a5767a3c82cdab5ca31"
-    checks = check_files(files, TRANSDUCER, {"joiner.onnx": digest})
+    known = {files["joiner"]: Known(320, digest)}
+    checks = check_files(files, TRANSDUCER, known)
     assert Check("joiner SHA-256", digest[:12]) in checks
     data = bytearray(files["joiner"].read_bytes())
     data[-1] ^= 1
     files["joiner"].write_bytes(data)
     with pytest.raises(ModelLoadError, match=r"joiner\.onnx is damaged: SHA-256 .* fetch it again"):
-        check_files(files, TRANSDUCER, {"joiner.onnx": digest})
+        check_files(files, TRANSDUCER, known)
 
 
 def test_windows_line_ends_are_shown(tmp_path: Path) -> None:
@@ -121,3 +130,111 @@ def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_check_reads_well() -> None:
     assert str(Check("encoder", "encoder.onnx, 259.0 MB")) == "encoder: encoder.onnx, 259.0 MB"
+
+
+KALDI_FILES = {
+    "am/final.mdl": b"\0B<TransitionModel> " + b"x" * 300,
+    "conf/mfcc.conf": b"--sample-frequency=16000\n",
+    "conf/model.conf": b"--beam=13.0\n",
+    "graph/HCLr.fst": bytes.fromhex("d6fdb27e") + b"x" * 300,
+    "graph/Gr.fst": bytes.fromhex("d6fdb27e") + b"x" * 300,
+}
+"""The least that vosk-api's src/model.cc opens; what is in it means nothing."""
+
+
+def kaldi_model(folder: Path) -> Path:
+    for name, content in KALDI_FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def files_of(folder: Path, family: str) -> dict[str, Path]:
+    return find_files(folder, LAYOUTS[family], optional=OPTIONAL.get(family, ()))
+
+
+def test_a_kaldi_folder_is_found_recognised_and_passed(tmp_path: Path) -> None:
+    folder = kaldi_model(tmp_path / "vosk-model-small-ru-0.22")
+    assert detect_family(folder) == KALDI
+    files = files_of(folder, KALDI)
+    assert list(files) == ["acoustic", "features", "graph", "grammar"]
+    assert [check.name for check in check_files(files, KALDI)] == list(files)
+
+
+def test_an_old_kaldi_folder_is_flat(tmp_path: Path) -> None:
+    kaldi_model(tmp_path)
+    for name in KALDI_FILES:
+        (tmp_path / name).rename(tmp_path / Path(name).name)
+    assert detect_family(tmp_path) == KALDI
+    assert check_files(files_of(tmp_path, KALDI), KALDI)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("am/final.mdl", b"Entry not found" * 30, "final.mdl is damaged or no Kaldi .mdl file"),
+        ("am/final.mdl", b"", "final.mdl is empty"),
+        ("graph/HCLr.fst", b"\0" * 300, "HCLr.fst is damaged or no Kaldi .fst file"),
+        ("graph/HCLr.fst", None, "has no graph file; expected graph/HCLG.fst"),
+        ("graph/Gr.fst", None, "needs a Gr.fst beside it"),
+        ("conf/model.conf", None, "has no conf/model.conf; fetch the whole model again"),
+        ("conf/mfcc.conf", None, "has no features file; expected conf/mfcc.conf"),
+    ],
+)
+def test_a_broken_kaldi_folder_ends_in_a_sentence(
+    tmp_path: Path, name: str, content: bytes | None, says: str
+) -> None:
+    kaldi_model(tmp_path)
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelLoadError) as caught:
+        check_files(files_of(tmp_path, KALDI), KALDI)
+    assert str(tmp_path) in str(caught.value)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("vosk-model-small-streaming-ru", ONLINE_TRANSDUCER),
+        ("vosk-model-small-ru", TRANSDUCER),
+    ],
+)
+def test_a_transducer_for_streams_says_so_in_its_folders_name(
+    tmp_path: Path, name: str, family: str
+) -> None:
+    folder = good_model(tmp_path / name, TRANSDUCER)
+    assert detect_family(folder) == family
+    assert check_files(files_of(folder, family), family)[-1].name == "vocabulary"
+
+
+@pytest.mark.parametrize("layout", ["T-one", "sherpa-onnx-streaming-t-one-russian-2025-09-08"])
+def test_t_one_is_known_by_its_vocabulary_or_its_folder(tmp_path: Path, layout: str) -> None:
+    folder = tmp_path / layout
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"x" * 300)
+    if layout == "T-one":
+        (folder / "vocab.json").write_text('{"а": 0, "|": 1, "[PAD]": 2}', "utf-8")
+    else:
+        (folder / "tokens.txt").write_text("а 0\n  1\n<blk> 2\n", "utf-8")
+    assert detect_family(folder) == T_ONE
+    checks = check_files(files_of(folder, T_ONE), T_ONE)
+    assert checks[-1].detail == "3 symbols, blank <blk>"
+
+
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [(319, "is damaged: 320 bytes, expected 319"), (321, "is cut off: 320 bytes, expected 321")],
+)
+def test_a_file_of_another_size_is_cut_off_or_damaged(tmp_path: Path, size: int, says: str) -> None:
+    files = files_of(good_model(tmp_path / "model", TRANSDUCER), TRANSDUCER)
+    with pytest.raises(ModelLoadError, match=says):
+        check_files(files, TRANSDUCER, {files["joiner"]: Known(size)})
+
+
+def test_every_family_has_its_layout() -> None:
+    assert set(get_args(Family)) == set(LAYOUTS)
+    assert set(ENGINES) == set(LAYOUTS) - {"silero_vad"}
