@@ -165,6 +165,7 @@ class Calls:
         on_event: Callable[[Event], None] | None = None,
         hang_up: Callable[[str], None] | None = None,
         options: DecodeOptions | None = None,
+        details: Mapping[str, JsonValue] | None = None,
     ) -> Call:
         """Begin a call.
 
@@ -177,6 +178,7 @@ class Calls:
             hang_up: how to end the call from this side (it ran too long), given the reason.
             options: what to ask of every decode; None: what the profile asks. `Leg.set_options`
                 changes it.
+            details: what the door itself knows of it; what was announced goes over them.
 
         Raises:
             Overloaded: no room for it.
@@ -200,9 +202,8 @@ class Calls:
         self._idle.clear()
         self._metrics.active.labels(door).inc()
         self._announced.pop(call_id, None)
-        started = CallStarted(
-            call_id, _utc(), door, peer, profile or "default", dict(announced.details)
-        )
+        known = {**(details or {}), **announced.details}
+        started = CallStarted(call_id, _utc(), door, peer, profile or "default", known)
         self._on_event(call, started)
         return call
 

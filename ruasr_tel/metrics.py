@@ -47,6 +47,12 @@ class Metrics:
             "Samples that no ledger entry explains: anything but 0 is a bug",
             registry=self.registry,
         )
+        self.bad_messages = Counter(
+            "ruasr_bad_messages",
+            "What peers sent against their protocol, by door and kind",
+            ["door", "kind"],
+            registry=self.registry,
+        )
         self.final_delay_s = Histogram(
             "ruasr_final_delay_seconds",
             "From the arrival of a segment's last speech to its final, endpointing included",

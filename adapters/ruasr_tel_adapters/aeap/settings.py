@@ -1,0 +1,100 @@
+"""What one connection wants: the door's defaults, then the setup's params, then those of sets."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from ruasr_tel.call import Calls
+from ruasr_tel.errors import ConfigError, ProtocolError
+from ruasr_tel.types import CallId
+from ruasr_tel_adapters.aeap.config import AeapConfig
+
+RATES_HZ: Final = (8_000, 12_000, 16_000, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000)
+"""Those of Asterisk's slin formats (main/codec_builtin.c)."""
+
+_CALL_ID = re.compile(r"[\w.:@+-]{1,128}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to listen.
+
+    Attributes:
+        language: as the peer said it, or empty.
+        profile: a profile's name, or None: the server's default.
+        call_id: the PBX's name of the call, or None.
+        sample_rate_hz: of the audio; Asterisk calls every slin `slin`.
+    """
+
+    language: str = ""
+    profile: str | None = None
+    call_id: CallId | None = None
+    sample_rate_hz: int = 8_000
+
+
+class Reader:
+    """Reads settings from a peer's words.
+
+    Args:
+        config: the door's section.
+        calls: knows the profiles.
+    """
+
+    def __init__(self, config: AeapConfig, calls: Calls) -> None:
+        self._config = config
+        self._calls = calls
+        self._known: dict[str, tuple[str, Callable[[str], object]]] = {
+            "language": ("language", self._language),
+            "profile": ("profile", self._profile),
+            "call_id": ("call_id", _call_id),
+            "uuid": ("call_id", _call_id),
+            "sample_rate": ("sample_rate_hz", _rate),
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that means something."""
+        return tuple(self._known)
+
+    def defaults(self) -> Settings:
+        """Return the settings of a peer that says nothing."""
+        return Settings(profile=self._config.profile)
+
+    def change(self, settings: Settings, values: Mapping[str, str]) -> Settings:
+        """Return the settings with a peer's wishes; names without a meaning change nothing.
+
+        Raises:
+            ProtocolError: a value that cannot be; the sentence says what can.
+        """
+        changes: dict[str, Any] = {}
+        for name, value in values.items():
+            if name in self._known:
+                field, read = self._known[name]
+                try:
+                    changes[field] = read(value.strip())
+                except (ValueError, ConfigError) as error:
+                    raise ProtocolError(f"{name}: {error}") from error
+        return replace(settings, **changes)
+
+    def _language(self, value: str) -> str:
+        if value and value not in self._config.languages:
+            known = ", ".join(self._config.languages)
+            raise ValueError(f"{value[:40]!a} is not served; doors.aeap.languages has {known}")
+        return value
+
+    def _profile(self, value: str) -> str | None:
+        self._calls.profile(value or None)
+        return value or self._config.profile
+
+
+def _call_id(value: str) -> CallId | None:
+    if value and not _CALL_ID.fullmatch(value):
+        raise ValueError(f"{value[:40]!a} is not 1 to 128 of A-Z a-z 0-9 _ . : @ + -")
+    return CallId(value) if value else None
+
+
+def _rate(value: str) -> int:
+    if value not in map(str, RATES_HZ):
+        raise ValueError(f"{value[:40]!a} is not one of {', '.join(map(str, RATES_HZ))}")
+    return int(value)

@@ -1,0 +1,360 @@
+"""WebSockets for doors: a listener, and a socket that a PBX cannot hold open or starve.
+
+No pings, no extensions: Asterisk refuses a handshake with any (res_http_websocket.c), and its
+clients block on a ping (docs/adr/0009).
+"""
+
+import asyncio
+import errno
+import http
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+from websockets.asyncio.connection import Connection
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from ruasr_tel.errors import ConfigError, Overloaded, PortTaken, ProtocolError
+from ruasr_tel.metrics import Metrics
+
+NORMAL: Final = 1000
+GOING_AWAY: Final = 1001
+PROTOCOL_ERROR: Final = 1002
+POLICY_VIOLATION: Final = 1008
+MESSAGE_TOO_BIG: Final = 1009
+INTERNAL_ERROR: Final = 1011
+SERVICE_RESTART: Final = 1012
+TRY_AGAIN_LATER: Final = 1013
+"""RFC 6455 7.4.1 and the IANA registry of WebSocket close codes."""
+
+CLOSE_REASON_BYTES_MAX: Final = 123
+"""RFC 6455 5.5: a control frame holds 125 bytes, two of them are the code."""
+
+BACKLOG: Final = 1024
+"""Connects that the kernel holds for us while the loop is busy."""
+
+UNSENT_MAX: Final = 256
+"""Messages that a peer may leave unread in our queue, beyond the kernel's buffer."""
+
+KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
+)
+"""A vanished peer is noticed after 2 minutes, without pings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a conversation ends.
+
+    Attributes:
+        reason: for the call's events, in a word or two.
+        close_code: what the peer is told, if it still listens.
+        text: the same in a sentence.
+    """
+
+    reason: str
+    close_code: int = NORMAL
+    text: str = ""
+
+
+class LeavingConnection(ServerConnection):
+    """A WebSocket whose end does not depend on the peer.
+
+    The library waits for ever for a peer that sent a close frame to close its socket, too.
+    """
+
+    _leaving = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; after a close frame the socket has `close_timeout` to live."""
+        super().data_received(data)
+        if self.protocol.close_expected() and not self._leaving and self.close_timeout:
+            self._leaving = True
+            self.loop.call_later(self.close_timeout, self.transport.abort)
+
+
+class PeerSocket:
+    """One open WebSocket: read with patience, written without waiting, stopped from outside.
+
+    Args:
+        connection: the library's, of either side.
+        idle_timeout_s: seconds without a message after which the conversation ends.
+        close_timeout_s: seconds a peer has to answer our close frame.
+    """
+
+    def __init__(
+        self, connection: Connection, idle_timeout_s: float, close_timeout_s: float
+    ) -> None:
+        self._connection = connection
+        self._idle_timeout_s = idle_timeout_s
+        self._close_timeout_s = close_timeout_s
+        self._unsent: asyncio.Queue[str] = asyncio.Queue(UNSENT_MAX)
+        self._ending: Ending | None = None
+        self._patience: asyncio.Timeout | None = None
+        for option in KEEPALIVE:
+            connection.transport.get_extra_info("socket").setsockopt(*option)
+
+    @property
+    def peer(self) -> str:
+        """`address:port` of the peer; one that is gone already has none."""
+        address = self._connection.remote_address
+        return f"{address[0]}:{address[1]}" if address else "unknown"
+
+    def say(self, text: str) -> None:
+        """Send a text message when the socket can take it; never waits.
+
+        A peer that leaves `UNSENT_MAX` of them unread is stopped.
+        """
+        try:
+            self._unsent.put_nowait(text)
+        except asyncio.QueueFull:
+            self.stop(Ending("not read", POLICY_VIOLATION, f"{UNSENT_MAX} messages are unread"))
+
+    def stop(self, ending: Ending) -> None:
+        """End the conversation; the first ending counts."""
+        self._ending = self._ending or ending
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+
+    async def listen(self, take: Callable[[str | bytes], None]) -> Ending:
+        """Hand every message to `take` until the conversation ends; return how it did.
+
+        Args:
+            take: must not block; its ProtocolError ends the conversation with 1002.
+        """
+        writing = asyncio.create_task(self._write())
+        try:
+            return await self._read(take)
+        finally:
+            writing.cancel()
+
+    async def close(self, ending: Ending) -> None:
+        """Send what was said, then a close frame; bounded, whatever the peer does."""
+        try:
+            async with asyncio.timeout(2 * self._close_timeout_s):
+                with suppress(ConnectionClosed):
+                    while not self._unsent.empty():
+                        await self._connection.send(self._unsent.get_nowait())
+                text = ending.text.encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore")
+                await self._connection.close(ending.close_code, text)
+        except TimeoutError:
+            self._connection.transport.abort()
+
+    async def _read(self, take: Callable[[str | bytes], None]) -> Ending:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._idle_timeout_s) as self._patience:
+                while self._ending is None:
+                    message = await self._connection.recv()
+                    self._patience.reschedule(loop.time() + self._idle_timeout_s)
+                    take(message)
+            return self._ending
+        except TimeoutError:
+            idle = f"no message for {self._idle_timeout_s:g} s"
+            return self._ending or Ending("idle", POLICY_VIOLATION, idle)
+        except ConnectionClosed as closed:
+            return self._ending or _peer_left(closed)
+        except ProtocolError as error:
+            return Ending("protocol error", PROTOCOL_ERROR, str(error))
+        finally:
+            self._patience = None
+
+    async def _write(self) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await self._connection.send(await self._unsent.get())
+
+
+def _peer_left(closed: ConnectionClosed) -> Ending:
+    ours = closed.sent if not closed.rcvd_then_sent else None
+    if ours is not None and ours.code == MESSAGE_TOO_BIG:
+        return Ending("message too long", MESSAGE_TOO_BIG, ours.reason)
+    return Ending("hangup" if closed.rcvd is not None else "close")
+
+
+class Conversation(Protocol):
+    """A door's side of one accepted socket."""
+
+    async def run(self) -> None:
+        """Serve the peer; returns when its call has ended and the socket is closed."""
+        ...
+
+    def stop(self, ending: Ending) -> None:
+        """End the conversation soon."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """What a door's protocol says about its handshakes and messages.
+
+    Attributes:
+        check: looks at a request before the handshake; its ProtocolError becomes HTTP 400, its
+            Overloaded HTTP 503.
+        subprotocols: those it speaks, the best first.
+        required: whether a client must offer one of them.
+        max_message_bytes: longest message of a peer.
+        close_timeout_s: seconds a peer has to answer our close frame.
+    """
+
+    check: Callable[[Request], None]
+    subprotocols: tuple[str, ...]
+    required: bool
+    max_message_bytes: int
+    close_timeout_s: float
+
+
+class Listener:
+    """Listens for WebSockets; every accepted one becomes a conversation.
+
+    Args:
+        door: its name below `doors:`, for messages.
+        host: address to listen on.
+        port: port to listen on; 0 takes any free one.
+        manners: the protocol's.
+        converse: makes the conversation of an accepted socket.
+        metrics: counts handshakes that are against the protocol.
+    """
+
+    def __init__(
+        self,
+        door: str,
+        host: str,
+        port: int,
+        manners: Manners,
+        converse: Callable[[ServerConnection], Conversation],
+        metrics: Metrics,
+    ) -> None:
+        self._door = door
+        self._host = host
+        self._port = port
+        self._manners = manners
+        self._converse = converse
+        self._bad = metrics.bad_messages.labels(door, "handshake")
+        self._conversations: set[Conversation] = set()
+        self._accepting = True
+        self._server: Server | None = None
+        self._log: FilteringBoundLogger = structlog.get_logger(__name__).bind(door=door)
+
+    @property
+    def url(self) -> str:
+        """Where it listens: `ws://127.0.0.1:9094`."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"ws://{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Begin to listen.
+
+        Raises:
+            PortTaken: the port is in use.
+            ConfigError: the address cannot be listened on for another reason.
+        """
+        try:
+            self._server = await serve(
+                self._handle,
+                self._host,
+                self._port,
+                create_connection=LeavingConnection,
+                compression=None,
+                select_subprotocol=self._select_subprotocol,
+                process_request=self._process_request,
+                ping_interval=None,
+                close_timeout=self._manners.close_timeout_s,
+                max_size=self._manners.max_message_bytes,
+                logger=quiet_logger(),
+                backlog=BACKLOG,
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(
+                    f"{self.url} (doors.{self._door}) is in use by another program: "
+                    f"stop that one or set doors.{self._door}.port"
+                ) from error
+            raise ConfigError(
+                f"doors.{self._door}.host and port: cannot listen on {self.url}: {error.strerror}"
+            ) from error
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def stop_accepting(self) -> None:
+        """Answer new handshakes with HTTP 503 from now on; running conversations go on."""
+        self._accepting = False
+
+    async def close(self) -> None:
+        """End the running conversations, then the listener."""
+        await self.stop_accepting()
+        if self._server is None:
+            return
+        for conversation in tuple(self._conversations):
+            conversation.stop(Ending("drain", SERVICE_RESTART, "the server stops"))
+        self._server.close(close_connections=False)
+        await self._server.wait_closed()
+
+    async def _handle(self, websocket: ServerConnection) -> None:
+        conversation = self._converse(websocket)
+        self._conversations.add(conversation)
+        try:
+            await conversation.run()
+        except Exception:  # noqa: BLE001 - our fault must not take other calls down; it is logged whole
+            self._log.exception("connection failed")
+        finally:
+            self._conversations.discard(conversation)
+
+    def _select_subprotocol(
+        self, websocket: ServerConnection, offered: Sequence[Subprotocol]
+    ) -> Subprotocol | None:
+        return next(
+            (Subprotocol(own) for own in self._manners.subprotocols if own in offered), None
+        )
+
+    def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
+        """Refuse what cannot be served, before the handshake: a PBX sees a failed connect."""
+        try:
+            if not self._accepting:
+                raise Overloaded("the server is stopping and takes no new calls")
+            self._check_subprotocol(request)
+            self._manners.check(request)
+        except ProtocolError as error:
+            self._bad.inc()
+            return self._refuse(websocket, http.HTTPStatus.BAD_REQUEST, str(error))
+        except Overloaded as error:
+            return self._refuse(websocket, http.HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        return None
+
+    def _check_subprotocol(self, request: Request) -> None:
+        offered = [
+            name.strip()
+            for line in request.headers.get_all("Sec-WebSocket-Protocol")
+            for name in line.split(",")
+        ]
+        if (offered or self._manners.required) and not set(offered) & {*self._manners.subprotocols}:
+            raise ProtocolError(
+                f"subprotocol {', '.join(offered)[:80] or 'none'}, "
+                f"expected {' or '.join(self._manners.subprotocols)}"
+            )
+
+    def _refuse(
+        self, websocket: ServerConnection, status: http.HTTPStatus, reason: str
+    ) -> Response:
+        self._log.warning("connection refused", status=int(status), error=reason)
+        return websocket.respond(status, f"{reason}\n")
+
+
+def quiet_logger() -> logging.Logger:
+    """Return a logger for the library that is silent: every end of a connection is our event.
+
+    The library logs a stack trace for a port scan and for each hang-up it did not expect.
+    """
+    logger = logging.getLogger(f"{__name__}.websockets")
+    logger.setLevel(logging.CRITICAL)
+    return logger
