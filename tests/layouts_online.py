@@ -7,7 +7,7 @@ same bits.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +52,12 @@ def write_toy_tone(folder: Path, *, sherpa: bool = True) -> Path:
     rest = g.slice(state, 1, TONE_STATE, 1)
     kept = g.op("Concat", g.op("Cast", following, to=_F16), rest, axis=1)
     g.output(kept, "state_next", _F16, ["batch_size", TONE_STATE])
-    g.save(folder / "model.onnx", **(_SHERPA_TONE_METADATA if sherpa else {}))
-    _write_tone_symbols(folder, sherpa=sherpa)
+    g.save(folder / "model.onnx", **(SHERPA_TONE_METADATA if sherpa else {}))
+    write_tone_symbols(folder, sherpa=sherpa)
     return folder
 
 
-_SHERPA_TONE_METADATA = {  # sherpa-onnx scripts/t-one/add_meta_data.py
+SHERPA_TONE_METADATA: dict[str, object] = {  # sherpa-onnx scripts/t-one/add_meta_data.py
     "model_type": "t-one",
     "language": "Russian",
     "version": 1,
@@ -77,7 +77,8 @@ def _scores(g: GraphBuilder, symbol: str, count: int) -> str:
     return g.op("Where", same, g.value([-0.01]), g.value([-20.0]))
 
 
-def _write_tone_symbols(folder: Path, *, sherpa: bool) -> None:
+def write_tone_symbols(folder: Path, *, sherpa: bool) -> None:
+    """Write tokens.txt as sherpa-onnx, or vocab.json as T-one's own repository has it."""
     names = [*TONE_LABELS, "[PAD]"]
     if sherpa:
         rename = {"[PAD]": "<blk>"}
@@ -94,15 +95,16 @@ ZIPFORMER_SYMBOLS = ("<blk>", "<unk>", *"абвгдежзиклмнопрст", 
 _JOINER_DIM = 32
 
 
-def zipformer_states(history: int) -> dict[str, tuple[tuple[int | str, ...], int]]:
+def zipformer_states(history: int, dim: int) -> dict[str, tuple[tuple[int | str, ...], int]]:
     """Return name -> (shape, type) of a one-layer encoder's states, as icefall names them.
 
     Args:
         history: its left_context_len.
+        dim: its encoder_dims, a multiple of 4; its keys are as wide as the features.
     """
-    dim, kernel = MEL_BINS, 31
+    kernel = 31
     return {
-        "cached_key_0": ((history, "N", dim), _F),
+        "cached_key_0": ((history, "N", MEL_BINS), _F),
         "cached_nonlin_attn_0": ((1, "N", history, 3 * dim // 4), _F),
         "cached_val1_0": ((history, "N", dim), _F),
         "cached_val2_0": ((history, "N", dim), _F),
@@ -113,7 +115,7 @@ def zipformer_states(history: int) -> dict[str, tuple[tuple[int | str, ...], int
     }
 
 
-def zipformer_metadata(history: int) -> dict[str, object]:
+def zipformer_metadata(history: int, dim: int) -> dict[str, object]:
     """Return the metadata of that encoder (icefall zipformer/export-onnx-streaming.py)."""
     return {
         "model_type": "zipformer2",
@@ -123,11 +125,11 @@ def zipformer_metadata(history: int) -> dict[str, object]:
         "decode_chunk_len": CHUNK_FRAMES,
         "T": WINDOW_FRAMES,
         "num_encoder_layers": 1,
-        "encoder_dims": MEL_BINS,
+        "encoder_dims": dim,
         "cnn_module_kernels": 31,
         "left_context_len": history,
         "query_head_dims": MEL_BINS // 4,
-        "value_head_dims": MEL_BINS // 4,
+        "value_head_dims": dim // 4,
         "num_heads": 4,
     }
 
@@ -140,7 +142,7 @@ def write_toy_zipformer(folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     g = GraphBuilder()
-    states = zipformer_states(4)
+    states = zipformer_states(4, MEL_BINS)
     x = g.input("x", _F, ["N", WINDOW_FRAMES, MEL_BINS])
     for name, (shape, kind) in states.items():
         g.input(name, kind, list(shape))
@@ -158,8 +160,8 @@ def write_toy_zipformer(folder: Path) -> Path:
     bounded = g.op("Min", symbol, g.value([float(count - 1)]))
     wide = g.op("Pad", _scores(g, bounded, count), g.integers(0, 0, 0, 0, 0, _JOINER_DIM - count))
     g.output(wide, "encoder_out", _F, ["N", CHUNK_FRAMES // SUBSAMPLING, _JOINER_DIM])
-    _write_states(g, states)
-    g.save(folder / "encoder.onnx", **zipformer_metadata(4))
+    write_states(g, states, {})
+    g.save(folder / "encoder.onnx", **zipformer_metadata(4, MEL_BINS))
     _write_toy_decoder(folder / "decoder.onnx", count)
     _write_toy_joiner(folder / "joiner.onnx", count)
     write_tokens(folder / "tokens.txt", ZIPFORMER_SYMBOLS)
@@ -172,13 +174,16 @@ def write_tokens(path: Path, symbols: Sequence[str]) -> None:
     path.write_text("".join(lines), "utf-8")
 
 
-def _write_states(g: GraphBuilder, states: dict[str, tuple[tuple[int | str, ...], int]]) -> None:
-    """Hand the states on as they are, but for the count of frames."""
+def write_states(
+    g: GraphBuilder,
+    states: Mapping[str, tuple[tuple[int | str, ...], int]],
+    kept: Mapping[str, str],
+) -> None:
+    """Hand the states on: those in `kept` from there, the count of frames counted, others as is."""
+    counted = g.op("Add", "processed_lens", g.integers(CHUNK_FRAMES))
+    sources = {name: name for name in states} | {"processed_lens": counted} | dict(kept)
     for name, (shape, kind) in states.items():
-        source = name
-        if name == "processed_lens":
-            source = g.op("Add", name, g.integers(CHUNK_FRAMES))
-        g.output(source, f"new_{name}", kind, list(shape))
+        g.output(sources[name], f"new_{name}", kind, list(shape))
 
 
 def _write_toy_decoder(path: Path, count: int) -> None:
