@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ruasr_tel.boundary import SegmentReady
 from ruasr_tel.engines.base import Hypothesis
+from ruasr_tel.engines.words import letters, spans
 from ruasr_tel.events import Alternative, Word
 
 TOKEN_BEGINS_S, LETTER_LASTS_S = 0.03, 0.08
@@ -14,7 +15,6 @@ TOKEN_BEGINS_S, LETTER_LASTS_S = 0.03, 0.08
 of 298 words before silence, error 30 ms median and 60 ms at 90 % (docs/adr/0007)."""
 SAME_WORD_S = 0.3
 """Two equal words whose starts differ by less, in the doubled audio, are one word said once."""
-_SPACES = " ▁"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,7 @@ def words_of(hypothesis: Hypothesis, start_s: float, end_s: float) -> list[Word]
         start_s: start of the segment in seconds of leg audio.
         end_s: end of the segment; no word ends later.
     """
-    spelled: list[list[int]] = []  # of each word, the indices of its tokens
-    begins = True
-    for i, token in enumerate(hypothesis.tokens):
-        begins = begins or token[:1] in _SPACES
-        if not token.strip(_SPACES):
-            continue
-        if begins:
-            spelled.append([])
-        spelled[-1].append(i)
-        begins = False
+    spelled = spans(hypothesis.tokens)
     begin_s = [hypothesis.starts_s[tokens[0]] for tokens in spelled] + [math.inf]
     return [
         _word(hypothesis, tokens, begin_s[i + 1], start_s, end_s)
@@ -82,7 +73,7 @@ def words_of(hypothesis: Hypothesis, start_s: float, end_s: float) -> list[Word]
 def _word(
     hypothesis: Hypothesis, tokens: Sequence[int], next_s: float, start_s: float, end_s: float
 ) -> Word:
-    last = hypothesis.tokens[tokens[-1]].strip(_SPACES)
+    last = letters(hypothesis.tokens[tokens[-1]])
     last_s = hypothesis.starts_s[tokens[-1]]
     word_end_s = min(last_s + TOKEN_BEGINS_S + LETTER_LASTS_S * len(last), max(next_s, last_s))
     confidence = None
@@ -90,7 +81,7 @@ def _word(
         mean = sum(hypothesis.log_probs[i] for i in tokens) / len(tokens)
         confidence = min(1.0, math.exp(mean)) if math.isfinite(mean) else 0.0
     return Word(
-        "".join(hypothesis.tokens[i].strip(_SPACES) for i in tokens),
+        "".join(letters(hypothesis.tokens[i]) for i in tokens),
         min(start_s + hypothesis.starts_s[tokens[0]], end_s),
         min(start_s + word_end_s, end_s),
         confidence,

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from ruasr_tel.engines import features, runtime
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineInfo, EngineSpec, Hypothesis
-from ruasr_tel.engines.ctc import CtcDecoder, GreedyCtc, Posteriors, Vocabulary
+from ruasr_tel.engines.ctc import CtcDecoder, Posteriors, Vocabulary
+from ruasr_tel.engines.ctc_beam import BeamCtc
 from ruasr_tel.engines.features import Features, FrontEnd
 from ruasr_tel.engines.rnnt import MAX_TOKENS_PER_FRAME, GreedyRnnt
 from ruasr_tel.engines.runtime import Device
@@ -191,8 +192,8 @@ def create(spec: EngineSpec) -> Engine:
 
 
 def make_ctc_decoder(vocabulary: Vocabulary, spec: EngineSpec) -> CtcDecoder:
-    """Return the decoder of a CTC model; a better one than greedy goes in here."""
-    return GreedyCtc(vocabulary)
+    """Return the decoder of a CTC model."""
+    return BeamCtc(vocabulary)
 
 
 @dataclass(frozen=True, slots=True)

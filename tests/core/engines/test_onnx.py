@@ -56,7 +56,13 @@ def ctc(made: Made) -> Engine:
 
 def test_it_tells_what_it_is(ctc: Engine) -> None:
     assert ctc.info == EngineInfo(
-        engine="onnx", model="gigaam-v3-ctc", sample_rate_hz=16000, confidence=True
+        engine="onnx",
+        model="gigaam-v3-ctc",
+        sample_rate_hz=16000,
+        confidence=True,
+        hotwords=True,
+        closed_lists=True,
+        alternatives=10,
     )
 
 
@@ -137,14 +143,14 @@ def test_a_better_decoder_goes_in(monkeypatch: pytest.MonkeyPatch, made: Made) -
     class Better(GreedyCtc):
         hotwords = True
         closed_lists = True
-        alternatives = 10
+        alternatives = 11
 
     def make(vocabulary: Vocabulary, spec: EngineSpec) -> Better:
         return Better(vocabulary)
 
     monkeypatch.setattr(onnx, "make_ctc_decoder", make)
     info = create(BY_NAME["gigaam-v2-ctc"].spec(made(BY_NAME["gigaam-v2-ctc"]), "onnx")).info
-    assert (info.hotwords, info.closed_lists, info.alternatives) == (True, True, 10)
+    assert (info.hotwords, info.closed_lists, info.alternatives) == (True, True, 11)
 
 
 # -- which front end

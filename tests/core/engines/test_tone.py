@@ -57,7 +57,16 @@ def letters(*levels: int) -> Waveform:
 
 def test_the_engine_tells_what_it_is(engine: StreamingEngine) -> None:
     assert engine.info == EngineInfo(
-        "tone", "toy", 8000, batch_size=3, confidence=True, streaming=True, chunk_s=0.3
+        engine="tone",
+        model="toy",
+        sample_rate_hz=8000,
+        batch_size=3,
+        confidence=True,
+        streaming=True,
+        chunk_s=0.3,
+        hotwords=True,
+        closed_lists=True,
+        alternatives=10,
     )
 
 

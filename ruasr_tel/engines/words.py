@@ -1,0 +1,39 @@
+"""Which tokens make a word. Pure."""
+
+from collections.abc import Sequence
+
+from ruasr_tel.engines.base import Hypothesis
+
+_SPACES = " ▁"
+
+
+def spans(tokens: Sequence[str]) -> list[list[int]]:
+    """Return of each word the indices of its tokens; lone space tokens belong to none.
+
+    Args:
+        tokens: as in `Hypothesis.tokens`: a token that begins a word starts with a space or `▁`, or
+            is preceded by a lone space token.
+    """
+    spelled: list[list[int]] = []
+    begins = True
+    for i, token in enumerate(tokens):
+        begins = begins or token[:1] in _SPACES
+        if not token.strip(_SPACES):
+            continue
+        if begins:
+            spelled.append([])
+        spelled[-1].append(i)
+        begins = False
+    return spelled
+
+
+def letters(token: str) -> str:
+    """Return a token without the sign that it begins a word."""
+    return token.strip(_SPACES)
+
+
+def mean_log_prob(hypothesis: Hypothesis, span: Sequence[int]) -> float:
+    """Return the mean natural log probability of one word's tokens; 0 where there are none."""
+    if hypothesis.log_probs is None:
+        return 0.0
+    return sum(hypothesis.log_probs[i] for i in span) / len(span)

@@ -1,0 +1,199 @@
+import math
+
+import numpy as np
+import pytest
+
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineSpec, Hypothesis
+from ruasr_tel.engines.ctc import GreedyCtc, LogProbs, Posteriors, Vocabulary
+from ruasr_tel.engines.ctc_beam import ALTERNATIVES_MAX, BeamCtc
+from ruasr_tel.engines.ctc_score import log_probabilities
+from ruasr_tel.engines.onnx import create
+from tests.core.broken_models import MODELS_DIR
+from tests.core.engines.prompts import Prompt, spoken_prompts
+
+LETTERS = " абвгдежзийклмнопрстуфхцчшщъыьэюя"
+BLANK = len(LETTERS)
+VOCABULARY = Vocabulary((*LETTERS, "<blk>"), BLANK)
+FRAME_S = 0.04
+
+
+def heard(text: str, sure: float = 0.9, also: str | None = None) -> Posteriors:
+    """Posteriors of a text, a frame of each letter and a blank after it.
+
+    Args:
+        text: the text.
+        sure: probability of each letter; most of the rest goes to `also`.
+        also: another text of the same length.
+    """
+    rows = []
+    for one, other in zip(text, also or text, strict=True):
+        row = np.full(BLANK + 1, 1e-4)
+        row[LETTERS.index(other)] += 1 - sure
+        row[LETTERS.index(one)] += sure
+        rows.append(row)
+        silence = np.full(BLANK + 1, 1e-4)
+        silence[BLANK] = 1.0
+        rows.append(silence)
+    probs = np.array(rows)
+    log_probs: LogProbs = np.log(probs / probs.sum(axis=1, keepdims=True)).astype(np.float32)
+    return Posteriors(log_probs, FRAME_S)
+
+
+@pytest.fixture
+def decoder() -> BeamCtc:
+    return BeamCtc(VOCABULARY)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    folder = MODELS_DIR / "ru-mini-ctc-8k"
+    return create(EngineSpec("onnx", "mini", folder, "nemo_ctc", options={"features": "sherpa"}))
+
+
+@pytest.fixture(scope="module")
+def spoken() -> list[Prompt]:
+    return spoken_prompts()
+
+
+def consistent(hypothesis: Hypothesis) -> bool:
+    assert hypothesis.log_probs is not None
+    counts = {len(hypothesis.tokens), len(hypothesis.starts_s), len(hypothesis.log_probs)}
+    return len(counts) == 1 and "".join(hypothesis.tokens).split() == hypothesis.text.split()
+
+
+def test_what_is_plain_is_greedy(decoder: BeamCtc) -> None:
+    posteriors = heard("да нет")
+    assert decoder.decode(posteriors, PLAIN) == GreedyCtc(VOCABULARY).decode(posteriors, PLAIN)
+
+
+def test_a_preferred_phrase_wins_where_it_is_nearly_as_probable(decoder: BeamCtc) -> None:
+    posteriors = heard("кот дома", 0.6, "код дома")
+    free = decoder.decode(posteriors, DecodeOptions(alternatives=2))
+    assert [free.text, *(other.text for other in free.alternatives)] == ["кот дома", "код дома"]
+    led = decoder.decode(posteriors, DecodeOptions(phrases=("код дома",)))
+    assert led.text == "код дома"
+    assert led.alternatives == ()
+    assert consistent(led)
+    far = decoder.decode(
+        heard("кот дома", 0.9999, "код дома"), DecodeOptions(phrases=("код",), boost=0.5)
+    )
+    assert far.text == "кот дома"
+
+
+def test_alternatives_have_their_true_probability(decoder: BeamCtc) -> None:
+    posteriors = heard("кот", 0.7, "код")
+    found = decoder.decode(posteriors, DecodeOptions(alternatives=3))
+    readings = (found, *found.alternatives)
+    assert [one.text for one in readings[:2]] == ["кот", "код"]
+    assert len({one.text for one in readings}) == len(readings) == 3
+    for one in readings:
+        ids = [LETTERS.index(token) for token in one.tokens]
+        (exact,) = log_probabilities(posteriors.log_probs, [ids], BLANK)
+        assert one.score is not None
+        assert one.score >= exact - 1e-9  # the same text with another space adds to it
+        assert one.score == pytest.approx(exact, abs=0.05)
+        assert one is found or one.alternatives == ()
+    assert sum(math.exp(one.score or 0.0) for one in readings) <= 1.0
+
+
+def test_no_more_alternatives_than_asked_for_or_possible(decoder: BeamCtc) -> None:
+    posteriors = heard("один два три", 0.5, "адин дфо дри")
+    few = decoder.decode(posteriors, DecodeOptions(alternatives=2))
+    assert len(few.alternatives) == 1
+    many = decoder.decode(posteriors, DecodeOptions(alternatives=1000))
+    assert 1 < len(many.alternatives) < ALTERNATIVES_MAX
+
+
+def test_a_closed_list_says_nothing_else(decoder: BeamCtc) -> None:
+    options = DecodeOptions(phrases=("да", "нет"), closed=True)
+    assert decoder.decode(heard("дэ"), options).text == "да"
+    assert decoder.decode(heard("да нет да"), options).text == "да нет да"
+    wrong = decoder.decode(heard("собака"), options)
+    right = decoder.decode(heard("нет"), options)
+    assert set(wrong.text.split()) <= {"да", "нет"}
+    assert wrong.match is not None
+    assert right.match == pytest.approx(1.0, abs=1e-3)
+    assert wrong.match < 0.1
+    assert consistent(wrong)
+    assert consistent(right)
+
+
+def test_silence_matches_a_closed_list_with_no_words(decoder: BeamCtc) -> None:
+    rows = np.full((10, BLANK + 1), 1e-6)
+    rows[:, BLANK] = 1.0
+    silence = Posteriors(np.log(rows).astype(np.float32), FRAME_S)
+    found = decoder.decode(silence, DecodeOptions(phrases=("да",), closed=True))
+    assert (found.text, found.tokens, found.match) == ("", (), 1.0)
+
+
+def test_a_closed_list_with_unk_lets_other_things_pass_as_unk(decoder: BeamCtc) -> None:
+    options = DecodeOptions(phrases=("включи свет", "[unk]"), closed=True)
+    assert decoder.decode(heard("включи свет"), options).text == "включи свет"
+    assert decoder.decode(heard("собака лает"), options).text == "[unk]"
+    mixed = decoder.decode(heard("пожалуйста очень прошу включи свет дружок"), options)
+    assert mixed.text == "[unk] включи свет [unk]"
+    assert mixed.tokens == (" [unk]", " включи", " свет", " [unk]")
+    assert mixed.starts_s == tuple(index * 2 * FRAME_S for index in (0, 23, 30, 35))
+    assert mixed.match is not None
+    assert mixed.match < 0.3
+
+
+def test_a_list_of_unk_alone_hears_everything_as_unk(decoder: BeamCtc) -> None:
+    found = decoder.decode(heard("собака лает"), DecodeOptions(phrases=("[unk]",), closed=True))
+    assert (found.text, found.match) == ("[unk]", 0.0)
+
+
+def test_phrases_come_out_as_their_owner_writes_them(decoder: BeamCtc) -> None:
+    phrases = ("Ещё раз", "АТС")
+    closed = decoder.decode(heard("еще раз атс"), DecodeOptions(phrases=phrases, closed=True))
+    assert closed.text == "Ещё раз АТС"
+    assert "".join(closed.tokens) == "Ещё раз АТС"
+    spotted = decoder.decode(
+        heard("прошу скажи еще раз"), DecodeOptions(phrases=(*phrases, "[unk]"), closed=True)
+    )
+    assert spotted.text == "[unk] Ещё раз"
+
+
+def test_what_cannot_be_spelled_is_left_out_and_said_once(
+    decoder: BeamCtc, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = DecodeOptions(phrases=("да", "пин 5"), closed=True)
+    assert decoder.decode(heard("да"), options).text == "да"
+    assert decoder.decode(heard("да"), options).text == "да"
+    assert capsys.readouterr().err == "phrase left out, the model has not all its letters: пин 5\n"
+    nothing = decoder.decode(heard("да"), DecodeOptions(phrases=("q",), closed=True))
+    assert (nothing.text, nothing.match) == ("", 0.0)
+
+
+def test_word_pieces_are_put_together() -> None:
+    vocabulary = Vocabulary((" да", "ть", " дать", "<blk>"), 3)
+    rows = np.array([[0.6, 0.05, 0.3, 0.05], [0.05, 0.75, 0.1, 0.1]])
+    posteriors = Posteriors(np.log(rows).astype(np.float32), FRAME_S)
+    found = BeamCtc(vocabulary).decode(posteriors, DecodeOptions(alternatives=2))
+    (ways,) = log_probabilities(posteriors.log_probs, [(0, 1)], 3)
+    (other,) = log_probabilities(posteriors.log_probs, [(2,)], 3)
+    assert found.text == "дать"
+    assert found.score == pytest.approx(np.logaddexp(ways, other))  # one text, two ways to cut it
+
+
+def test_real_prompts_from_a_closed_list(engine: Engine, spoken: list[Prompt]) -> None:
+    """The embedded model, wrong in a letter of every twenty here, tells all the prompts apart."""
+    short = [prompt for prompt in spoken if len(prompt.samples) < 7 * 16000]
+    phrases = tuple(prompt.text for prompt in spoken)
+    samples = [prompt.samples for prompt in short]
+    found = engine.decode(samples, DecodeOptions(phrases=phrases, closed=True))
+    assert [one.text for one in found] == [prompt.text for prompt in short]
+    assert all(consistent(one) for one in found)
+    others = DecodeOptions(phrases=("да", "нет", "ноль"), closed=True)
+    wrong = engine.decode(samples, others)
+    worst_right = min(one.match or 0.0 for one in found)
+    best_wrong = max(one.match or 0.0 for one in wrong)
+    assert worst_right > 0.5 > 0.1 > best_wrong  # measured: 0.75, 0.03
+
+
+def test_real_prompts_with_their_hard_words_preferred(engine: Engine, spoken: list[Prompt]) -> None:
+    prompt = next(one for one in spoken if one.name == "all-circuits-busy-now.wav")
+    (free,) = engine.decode([prompt.samples])
+    (led,) = engine.decode([prompt.samples], DecodeOptions(phrases=("данный момент", "все линии")))
+    assert free.text != prompt.text
+    assert "данный момент все линии" in led.text
