@@ -12,12 +12,14 @@ from tests.bench.kill import kill
 from tests.bench.load import Broken
 from tests.bench.partials import partials
 from tests.bench.rooms import audio, frames, vad
+from tests.bench.streams import streams
 
 ROOMS: dict[str, Callable[[], None]] = {
     "vad": vad,
     "audio": audio,
     "frames": frames,
     "engine": engine,
+    "streams": streams,
 }
 LOADS: dict[str, tuple[Callable[[int, float, int], bool], int, float]] = {
     "calls": (calls, 50, 60.0),
