@@ -37,6 +37,7 @@ TESTED_BY = {
     "ruasr_tel/store/migrations/versions/v0001_calls_recordings_deliveries.py": (
         _STORE + "test_migrations.py"
     ),
+    "adapters/ruasr_tel_adapters/ari/tap.py": "tests/adapters/ari/test_server.py",
     "adapters/ruasr_tel_adapters/rest/__init__.py": _REST + "test_server.py",
     "adapters/ruasr_tel_adapters/rest/api.py": _REST + "test_routes.py",
     "adapters/ruasr_tel_adapters/rest/config.py": _REST + "test_server.py",

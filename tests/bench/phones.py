@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ruasr_tel_adapters.audiosocket.wire import encode_uuid
+from ruasr_tel_adapters.wires.audiosocket import encode_uuid
 from tests.bench.script import FRAME_S, Script, scripts
 
 SLOT_S = 0.002

@@ -21,7 +21,7 @@ from ruasr_tel.vad.base import WINDOW_SAMPLES
 from ruasr_tel.vad.silero import SileroVad
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.session import Session
-from ruasr_tel_adapters.audiosocket.wire import MessageParser, encode_audio, encode_uuid
+from ruasr_tel_adapters.wires.audiosocket import MessageParser, encode_audio, encode_uuid
 from tests.bench import report
 from tests.bench.script import FRAME, FRAME_S, RATE_HZ, prompt_samples
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ruasr_tel.testing import silence, speech_ends
 from ruasr_tel.types import Samples
-from ruasr_tel_adapters.audiosocket.wire import encode_audio
+from ruasr_tel_adapters.wires.audiosocket import encode_audio
 
 PROMPTS = Path(__file__).resolve().parent.parent / "data" / "wav"
 RATE_HZ = 8000

@@ -209,7 +209,7 @@ def test_vosk_servers_environment_starts(tmp_path: Path) -> None:
 
 def test_the_host_of_the_seeds_readme_ends_in_a_sentence(tmp_path: Path) -> None:
     assert told(environ={"HOST": "0.0.0.0.0"}, at=tmp_path) == [
-        "doors.audiosocket.host is '0.0.0.0.0' (environment HOST): no address to listen on;"
+        "doors.aeap.host is '0.0.0.0.0' (environment HOST): no address to listen on;"
         " 0.0.0.0 means every one of this machine's"
     ]
 

@@ -8,7 +8,7 @@ a mu-law call arrives as 160-byte messages every 20 ms and nothing says so.
 from collections.abc import Mapping
 from typing import Final
 
-from ruasr_tel_adapters.audiosocket.wire import FRAME_S, RATE_HZ_BY_KIND, Kind, frame_bytes
+from ruasr_tel_adapters.wires.audiosocket import FRAME_S, RATE_HZ_BY_KIND, Kind, frame_bytes
 
 WINDOW_MESSAGES: Final = 50
 """Messages that are timed together: 1 s, over which 13 to 24 ms of jitter average out."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from ruasr_tel.errors import ProtocolError
 from ruasr_tel.plugins import PhoneCall
 from ruasr_tel.testing.phone import paced
-from ruasr_tel_adapters.audiosocket.wire import encode_audio, encode_uuid
+from ruasr_tel_adapters.wires.audiosocket import encode_audio, encode_uuid
 
 PTIME_S = 0.02
 """As the AudioSocket() application sends it."""

@@ -10,7 +10,7 @@ from ruasr_tel.call import Calls
 from ruasr_tel.errors import ConfigError, PortTaken
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.session import Session
-from ruasr_tel_adapters.audiosocket.wire import FRAME_S
+from ruasr_tel_adapters.wires.audiosocket import FRAME_S
 
 BACKLOG: Final = 1024
 """Connects that the kernel holds for us; Asterisk gives up after 2 s (res_audiosocket.c)."""

@@ -17,7 +17,7 @@ from ruasr_tel.leg import Leg
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.pace import PaceCheck
-from ruasr_tel_adapters.audiosocket.wire import (
+from ruasr_tel_adapters.wires.audiosocket import (
     DTMF_DIGITS,
     HEADER,
     RATE_HZ_BY_KIND,

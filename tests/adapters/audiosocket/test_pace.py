@@ -3,7 +3,7 @@ from collections.abc import Iterable
 import pytest
 
 from ruasr_tel_adapters.audiosocket.pace import PaceCheck
-from ruasr_tel_adapters.audiosocket.wire import Kind
+from ruasr_tel_adapters.wires.audiosocket import Kind
 
 ULAW_WARNING = (
     "50 messages of kind 0x10 (8000 Hz slin) had 160 bytes and came every 20 ms, where 320 bytes "

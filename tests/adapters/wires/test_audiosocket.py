@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruasr_tel.errors import ProtocolError
-from ruasr_tel_adapters.audiosocket.wire import (
+from ruasr_tel_adapters.wires.audiosocket import (
     DTMF_DIGITS,
     KIND_BY_RATE_HZ,
     MAX_PAYLOAD_BYTES,

@@ -1,0 +1,243 @@
+"""The ARI door: one connection to Asterisk, kept up, and what is listened to through it."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from ruasr_tel.call import Calls
+from ruasr_tel.errors import ConfigError, ProtocolError, RuasrError
+from ruasr_tel.plugins import Server
+from ruasr_tel_adapters.ari.config import AriConfig
+from ruasr_tel_adapters.ari.media import create_media
+from ruasr_tel_adapters.ari.rest import Ari
+from ruasr_tel_adapters.ari.tap import Around, Entries, Tap, quietly
+from ruasr_tel_adapters.ari.wire import (
+    Asked,
+    Channel,
+    Digit,
+    Entered,
+    Gone,
+    Left,
+    Replaced,
+    apply,
+    default_wishes,
+    parse_event,
+    split_args,
+)
+
+
+def create(config: AriConfig, server: Server) -> "AriDoor":
+    """Return the door; it does not connect yet.
+
+    Raises:
+        ConfigError: there is no profile of the configured name.
+    """
+    try:
+        server.calls.profile(config.profile)
+    except ConfigError as error:
+        raise ConfigError(f"doors.ari.profile: {error}") from error
+    return AriDoor(config, server.calls)
+
+
+class AriDoor:
+    """Connects to Asterisk; every channel that enters its application is a call of two legs.
+
+    Args:
+        config: the door's section.
+        calls: where calls are opened.
+    """
+
+    def __init__(self, config: AriConfig, calls: Calls) -> None:
+        self._config = config
+        self._ari = Ari(config)
+        self._entries = Entries()
+        self._around = Around(
+            config,
+            self._ari,
+            calls,
+            create_media(config),
+            self._entries,
+            f"ruasr.{config.app}.",
+        )
+        self._taps: dict[str, Tap] = {}  # by the id of the channel that is listened to
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._accepting = True
+        self._connection: asyncio.Task[None] | None = None
+        self._give_up: asyncio.TimerHandle | None = None
+        self._log: FilteringBoundLogger = structlog.get_logger(__name__)
+        self.connected = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """Where Asterisk is: `http://127.0.0.1:8088/ari`; this door connects to it."""
+        return self._config.url
+
+    async def start(self) -> None:
+        """Begin to connect; an Asterisk that is down is tried again, for as long as it takes.
+
+        Raises:
+            PortTaken: the port for AudioSocket is in use.
+        """
+        await self._around.media.start()
+        await self._ari.open()
+        self._connection = asyncio.create_task(self._keep_connected())
+
+    async def stop_accepting(self) -> None:
+        """Send new channels on at once from now on; running calls go on."""
+        self._accepting = False
+
+    async def close(self) -> None:
+        """End the running calls, take down what was made in Asterisk, and disconnect."""
+        await self.stop_accepting()
+        for tap in list(self._taps.values()):
+            tap.end("drain")
+        while self._tasks:
+            await asyncio.gather(*tuple(self._tasks))
+        if self._give_up is not None:
+            self._give_up.cancel()
+        if self._connection is not None:
+            self._connection.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._connection
+        await self._ari.close()
+        await self._around.media.close()
+
+    # The connection.
+
+    async def _keep_connected(self) -> None:
+        wait_s = self._config.reconnect_s
+        while True:
+            try:
+                await self._converse()
+                self._log.warning("ari closed the connection")
+                wait_s = self._config.reconnect_s
+            except RuasrError as error:
+                self._log.warning("ari cannot be reached", error=str(error), again_in_s=wait_s)
+            except Exception:  # noqa: BLE001 - the door must go on connecting; it is logged whole
+                self._log.exception("ari connection failed")
+            self._lost()
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, self._config.reconnect_max_s)
+
+    async def _converse(self) -> None:
+        """Act on events for as long as the connection lasts."""
+        async with self._ari.events() as events:
+            if self._give_up is not None:
+                self._give_up.cancel()
+                self._give_up = None
+            await self._reconcile()
+            self._log.info("ari connected", url=self._config.url, app=self._config.app)
+            self.connected.set()
+            async for text in events:
+                self._on_text(text)
+
+    def _lost(self) -> None:
+        self.connected.clear()
+        if self._give_up is None:
+            loop = asyncio.get_running_loop()
+            self._give_up = loop.call_later(self._config.lost_after_s, self._end_all, "pbx lost")
+
+    def _end_all(self, reason: str) -> None:
+        for tap in self._taps.values():
+            tap.end(reason)
+
+    async def _reconcile(self) -> None:
+        """Make Asterisk and us of one mind: after its restart, or ours, or a broken connection."""
+        channels = [each["id"] for each in await self._ari.request("GET", "channels")]
+        bridges = [each["id"] for each in await self._ari.request("GET", "bridges")]
+        ours: set[str] = set()
+        for tap in self._taps.values():
+            ours.update(tap.made.channels, tap.made.bridges)
+            if tap.is_left(channels):
+                tap.end("pbx restarted")
+        for kind, ids in (("bridges", bridges), ("channels", channels)):
+            for orphan in ids:
+                if orphan.startswith(self._around.prefix) and orphan not in ours:
+                    self._log.info("ari orphan deleted", kind=kind, id=orphan)
+                    await quietly(self._ari.request("DELETE", kind, orphan))
+
+    # Events.
+
+    def _on_text(self, text: str | bytes) -> None:
+        try:
+            event = parse_event(text)
+        except ProtocolError as error:
+            self._log.warning("ari sent what is no event", error=str(error))
+            return
+        match event:
+            case Entered(channel, args):
+                self._enter(channel, args)
+            case Asked(values):
+                self._listen(Channel(values.get("channel", "")), values, in_stasis=False)
+            case Left(channel_id) | Gone(channel_id):
+                self._on_lost(channel_id, gone=isinstance(event, Gone))
+            case Digit(channel_id, digit) if channel_id in self._taps:
+                self._taps[channel_id].on_digit(digit)
+            case Replaced():
+                self._log.error(
+                    "another program took the Stasis application over; "
+                    "give this server its own name: doors.ari.app",
+                    app=self._config.app,
+                )
+
+    def _enter(self, channel: Channel, args: tuple[str, ...]) -> None:
+        if channel.id.startswith(self._around.prefix):
+            self._entries.enter(channel.id)
+            return
+        try:
+            values = split_args(args)
+        except ProtocolError as error:
+            self._log.warning("ari cannot read Stasis arguments", error=str(error))
+            self._send_on(channel.id)
+            return
+        self._listen(channel, values, in_stasis=True)
+
+    def _listen(self, channel: Channel, values: Mapping[str, str], *, in_stasis: bool) -> None:
+        """Begin to listen to a channel, or send it on with the reason in the log."""
+        try:
+            wishes = apply(default_wishes(self._config), values)
+            if not channel.id or channel.id in self._taps:
+                raise ProtocolError("no such channel, or one that is listened to already")
+            if not self._accepting:
+                raise ProtocolError("the server is stopping and takes no new calls")
+        except ProtocolError as error:
+            self._log.warning("ari does not listen", pbx_channel=channel.id, error=str(error))
+            if in_stasis:
+                self._send_on(channel.id)
+            return
+        tap = Tap(channel, wishes, self._around, in_stasis)
+        self._taps[channel.id] = tap
+        self._keep(asyncio.create_task(self._run(tap)))
+
+    async def _run(self, tap: Tap) -> None:
+        try:
+            await tap.run()
+        except Exception:  # noqa: BLE001 - one call's bug must not take the door down
+            self._log.exception("ari call failed", pbx_channel=tap.channel.id)
+        finally:
+            del self._taps[tap.channel.id]
+
+    def _on_lost(self, channel_id: str, *, gone: bool) -> None:
+        tap = self._taps.get(channel_id)
+        if tap is not None:
+            if gone:
+                tap.end("hangup")
+            return
+        for each in self._taps.values():
+            if channel_id in each.made.channels:
+                each.end("hangup")
+                return
+
+    def _send_on(self, channel_id: str) -> None:
+        self._keep(
+            asyncio.create_task(
+                quietly(self._ari.request("POST", "channels", channel_id, "continue"))
+            )
+        )
+
+    def _keep(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,294 @@
+"""One channel that is listened to: its snoops, its audio lines, its call, its end."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import uuid4
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from ruasr_tel.call import Calls
+from ruasr_tel.conversation import Call
+from ruasr_tel.errors import RuasrError
+from ruasr_tel.events import Event
+from ruasr_tel.events import Final as FinalEvent
+from ruasr_tel.types import CallId
+from ruasr_tel_adapters.ari.config import AriConfig
+from ruasr_tel_adapters.ari.media import Line, Media
+from ruasr_tel_adapters.ari.party import Party
+from ruasr_tel_adapters.ari.rest import Ari, AriAway, AriRefused
+from ruasr_tel_adapters.ari.results import STATUS, Results
+from ruasr_tel_adapters.ari.rtp.wire import RATE_HZ
+from ruasr_tel_adapters.ari.wire import Channel, Wishes
+
+DOOR: Final = "ari"
+
+SPY: Final = ("in", "out")
+"""What a snoop hears: what comes from the channel's party, and what is said to it."""
+
+STATUS_OF: Final = {"answered": "final", "timeout": "timeout", "refused": "refused"}
+"""What `RUASR_STATUS` says of a reason; any other is `failed`."""
+
+
+class Entries:
+    """Channels of ours that are to enter the application."""
+
+    def __init__(self) -> None:
+        self._awaited: dict[str, asyncio.Event] = {}
+
+    def expect(self, channel_id: str) -> asyncio.Event:
+        """Return what is set when the channel enters."""
+        return self._awaited.setdefault(channel_id, asyncio.Event())
+
+    def enter(self, channel_id: str) -> None:
+        """Take note that a channel entered."""
+        if channel_id in self._awaited:
+            self._awaited[channel_id].set()
+
+    def forget(self, channel_id: str) -> None:
+        """Expect it no more."""
+        self._awaited.pop(channel_id, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a tap needs of its door.
+
+    Attributes:
+        config: the door's section.
+        ari: Asterisk.
+        calls: where calls are opened.
+        media: where audio comes in.
+        entries: tells which channels entered.
+        prefix: of the ids of all that the door makes in Asterisk.
+        mono: monotonic seconds.
+    """
+
+    config: AriConfig
+    ari: Ari
+    calls: Calls
+    media: Media
+    entries: Entries
+    prefix: str
+    mono: Callable[[], float] = time.monotonic
+
+
+@dataclass(slots=True)
+class Made:
+    """What a tap made in Asterisk, by id."""
+
+    channels: list[str] = field(default_factory=list)
+    bridges: list[str] = field(default_factory=list)
+
+
+class Tap:
+    """Listens to one channel until it hangs up, an answer came, or somebody ends it.
+
+    Args:
+        channel: whom.
+        wishes: how.
+        around: the door.
+        in_stasis: whether the channel is in our application, and waits there to go on.
+    """
+
+    def __init__(self, channel: Channel, wishes: Wishes, around: Around, in_stasis: bool) -> None:
+        self.channel = channel
+        self.made = Made()
+        self._wishes = wishes
+        self._around = around
+        self._in_stasis = in_stasis
+        self._token = uuid4().hex
+        self._call: Call | None = None
+        self._lines: list[Line] = []
+        self._parties: list[Party] = []
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._results = Results(
+            around.ari, channel.id, wishes.tell, around.config.request_timeout_s
+        )
+        self._log: FilteringBoundLogger = structlog.get_logger(__name__)
+        self._log = self._log.bind(pbx_channel=channel.name, call_id=channel.id)
+
+    # What the door calls.
+
+    async def run(self) -> None:
+        """Listen; returns when nothing of it is left, here and in Asterisk."""
+        reason = "failed"
+        try:
+            await self._open()
+            await self._listen()
+            reason = await self._wait()
+        except AriAway as error:
+            self._log.warning("ari went away", error=str(error))
+        except TimeoutError:
+            self._log.warning("ari: a channel did not enter the application in time")
+        except RuasrError as error:
+            reason = "failed" if self._call else "refused"
+            self._log.warning("ari cannot listen", error=str(error))
+        finally:
+            await self._finish(reason)
+
+    def end(self, reason: str) -> None:
+        """End it, from any side; only the first reason counts."""
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    def on_digit(self, digit: str) -> None:
+        """Take a key press of the channel's party."""
+        if self._call is not None and self._call.legs:
+            self._call.dtmf(self._call.legs[0], digit)
+
+    def is_left(self, living: Iterable[str]) -> bool:
+        """Whether a list of all channels lacks one that this tap made."""
+        return not set(self.made.channels) <= set(living)
+
+    # Inside.
+
+    async def _open(self) -> None:
+        """Open the call, named by the linkedid: both sides of it are one dialogue."""
+        ari, calls = self._around.ari, self._around.calls
+        linkedid = await ari.variable(self.channel.id, "CHANNEL(linkedid)") or self.channel.id
+        call_id = _free_id(self._wishes.call_id or linkedid, calls)
+        self._log = self._log.bind(call_id=call_id)
+        self._call = calls.open(
+            door=DOOR,
+            call_id=call_id,
+            peer=self.channel.name or self.channel.id,
+            profile=self._wishes.profile,
+            on_event=self._on_event,
+            hang_up=self.end,
+            details={
+                "channel": self.channel.id,
+                "linkedid": linkedid,
+                "caller": self.channel.caller,
+                "exten": self.channel.exten,
+            },
+        )
+
+    async def _listen(self) -> None:
+        """Bring each side's audio in; the legs begin at one moment."""
+        assert self._call is not None
+        config = self._around.config
+        count = 1 if self._wishes.parties == "caller" else 2
+        for number in range(count):
+            leg = self._call.open_leg(RATE_HZ[config.format], number)
+            self._parties.append(
+                Party(leg, config.max_backlog_s, self._call.dtmf, self._around.mono)
+            )
+        await self._around.ari.request(
+            "POST",
+            "applications",
+            config.app,
+            "subscription",
+            eventSource=f"channel:{self.channel.id}",
+        )
+        for number in range(count):
+            await self._bring(number)
+        if self._in_stasis and self._wishes.mode == "tap":
+            await self._go_on()
+
+    async def _bring(self, number: int) -> None:
+        """Snoop one direction, order its audio, and connect both."""
+        ari, app = self._around.ari, self._around.config.app
+        snoop, media, bridge = (
+            f"{self._around.prefix}{kind}.{SPY[number]}.{self._token}"
+            for kind in ("snoop", "media", "bridge")
+        )
+        line = await self._around.media.line(self._parties[number])
+        self._lines.append(line)
+        entered = [self._around.entries.expect(each) for each in (snoop, media)]
+        await self._make(
+            snoop, "channels", self.channel.id, "snoop", snoop, spy=SPY[number], app=app
+        )
+        answer = await self._make(
+            media,
+            *("channels", "externalMedia"),
+            channelId=media,
+            app=app,
+            format=self._around.config.format,
+            **line.order,
+        )
+        line.answered(answer or {})
+        async with asyncio.timeout(self._around.config.request_timeout_s):
+            for each in entered:
+                await each.wait()
+        self.made.bridges.append(bridge)
+        await ari.request("POST", "bridges", bridge, type="mixing", name=bridge)
+        await ari.request("POST", "bridges", bridge, "addChannel", channel=f"{snoop},{media}")
+
+    async def _make(self, channel_id: str, *path: str, **body: object) -> Any:
+        """Make a channel; noted before it is there, for the answer may be lost on its way."""
+        self.made.channels.append(channel_id)
+        return await self._around.ari.request("POST", *path, **body)
+
+    async def _wait(self) -> str:
+        if self._wishes.mode != "ask":
+            return await self._ended
+        try:
+            async with asyncio.timeout(self._wishes.ask_timeout_s):
+                return await asyncio.shield(self._ended)
+        except TimeoutError:
+            return "timeout"
+
+    def _on_event(self, event: Event) -> None:
+        self._results.push(event)
+        if self._wishes.mode == "ask" and isinstance(event, FinalEvent) and event.text:
+            self.end("answered")
+
+    async def _finish(self, reason: str) -> None:
+        """Leave nothing in Asterisk, give the last finals, let the channel go on."""
+        self.end(reason)
+        for line in self._lines:
+            line.close()
+        await self._clear()
+        if self._call is not None:
+            await self._call.end(reason)
+            self._say_counts()
+        await self._results.close()
+        if self._in_stasis and reason not in ("hangup", "pbx restarted"):
+            await self._results.set(STATUS, STATUS_OF.get(reason, "failed"))
+            await self._go_on()
+
+    async def _clear(self) -> None:
+        """Delete what was made: bridges first, so that no channel is heard in between."""
+        app, ari = self._around.config.app, self._around.ari
+        for bridge in self.made.bridges:
+            await quietly(ari.request("DELETE", "bridges", bridge))
+        for channel in self.made.channels:
+            self._around.entries.forget(channel)
+            await quietly(ari.request("DELETE", "channels", channel))
+        source = f"channel:{self.channel.id}"
+        await quietly(
+            ari.request("DELETE", "applications", app, "subscription", eventSource=source)
+        )
+
+    async def _go_on(self) -> None:
+        """Send the channel on in the dialplan."""
+        self._in_stasis = False
+        await quietly(self._around.ari.request("POST", "channels", self.channel.id, "continue"))
+
+    def _say_counts(self) -> None:
+        concealed = sum(party.concealed_samples for party in self._parties)
+        for line in self._lines:
+            wrong = {name: count for name, count in line.counts.items() if name != "received"}
+            if wrong or concealed:
+                self._log.info("ari audio", concealed_samples=concealed, **line.counts)
+
+
+async def quietly(request: Awaitable[Any]) -> None:
+    """Do what may be undone already: a channel hangs up by itself, too."""
+    try:
+        await request
+    except (AriRefused, AriAway) as error:
+        structlog.get_logger(__name__).debug("ari", error=str(error))
+
+
+def _free_id(wanted: str, calls: Calls) -> CallId:
+    """Return the id, or `id#2`, `id#3` and so on while calls of that name run."""
+    call_id, count = CallId(wanted), 1
+    while call_id in calls:
+        count += 1
+        call_id = CallId(f"{wanted}#{count}")
+    return call_id

@@ -1,0 +1,355 @@
+"""The door in front of a fake Asterisk: both sides of a call, and nothing left behind."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+from structlog.testing import capture_logs
+
+from ruasr_tel.call import Calls, CallsConfig
+from ruasr_tel.errors import ConfigError
+from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Final
+from ruasr_tel.hub import Hub
+from ruasr_tel.metrics import Metrics
+from ruasr_tel.plugins import Server
+from ruasr_tel.testing.audio import phrase
+from ruasr_tel.testing.calls import Recorder, running_calls
+from ruasr_tel.types import Samples
+from ruasr_tel_adapters.ari import AriConfig, AriDoor, create
+from ruasr_tel_adapters.ari.rtp.wire import Packet, encode_payload
+from tests.adapters.ari.fake_ari import FakeAri, fake_ari
+
+CHANNEL = "1795346040.1"
+SECOND = phrase((0.6, 1.0))
+
+
+@dataclass
+class House:
+    """A door, its Asterisk, and what came of its calls."""
+
+    door: AriDoor
+    pbx: FakeAri
+    heard: Recorder
+    calls: Calls
+
+
+@asynccontextmanager
+async def house(limit: int = 500, **options: object) -> AsyncIterator[House]:
+    heard = Recorder()
+    async with (
+        fake_ari() as pbx,
+        running_calls(publish=heard, config=CallsConfig(max_calls=limit)) as calls,
+    ):
+        pbx.rtp_source = ("127.0.0.1", 1) if options.pop("strict", False) else None
+        settings = {"url": pbx.url, "password": "secret", "format": "slin", "reconnect_s": 0.01}
+        config = AriConfig.model_validate(settings | options)
+        door = create(config, Server(calls, Hub(), Metrics()))
+        await door.start()
+        try:
+            await door.connected.wait()
+            yield House(door, pbx, heard, calls)
+        finally:
+            await door.close()
+
+
+def rtp(samples: Samples, to: str) -> None:
+    """Send audio in packets of 20 ms, all at once."""
+    host, port = to.split(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number, at in enumerate(range(0, len(samples), 160)):
+            payload = encode_payload(samples[at : at + 160], "slin")
+            sender.sendto(bytes(Packet(10, number, at, 7, payload)), (host, int(port)))
+
+
+async def bridged(pbx: FakeAri, count: int = 2) -> None:
+    await pbx.until(lambda: [len(members) for members in pbx.bridges.values()] == [2] * count)
+
+
+def left(pbx: FakeAri) -> list[str]:
+    """Return what of ours is still in Asterisk."""
+    return [each for each in (*pbx.channels, *pbx.bridges) if each.startswith("ruasr.")]
+
+
+async def test_a_call_is_a_dialogue_of_two_legs_while_the_dialplan_goes_on() -> None:
+    async with house() as at:
+        await at.pbx.call(CHANNEL, linked="1795346039.9")
+        await bridged(at.pbx)
+        await at.pbx.until(lambda: CHANNEL not in at.pbx.in_app)
+        assert [
+            body["spy"] for body in at.pbx.posted(f"channels/{CHANNEL}/snoop/" + snoop(at, "in"))
+        ]
+        rtp(SECOND, at.pbx.media("in")["external_host"])
+        await at.heard.until(Final)
+        rtp(SECOND, at.pbx.media("out")["external_host"])
+        finals = await at.heard.until(Final, 2)
+        await at.pbx.until(lambda: "RUASR_CALLEE_TEXT" in at.pbx.variables[CHANNEL])
+        await at.pbx.hang_up(CHANNEL)
+        (ended,) = await at.heard.until(CallEnded)
+        await at.pbx.until(lambda: not at.pbx.subscriptions)
+        assert left(at.pbx) == []
+    assert [final.leg_id for final in finals] == ["1795346039.9/0", "1795346039.9/1"]
+    first, second = (final.text for final in finals)
+    (started,) = at.heard.of(CallStarted)
+    assert started.details == {
+        "channel": CHANNEL,
+        "linkedid": "1795346039.9",
+        "caller": "100",
+        "exten": "200",
+    }
+    assert (ended.reason, ended.finals) == ("hangup", 2)
+    assert [ledger.difference for ledger in ended.ledgers.values()] == [0, 0]
+    variables = at.pbx.variables[CHANNEL]
+    assert (variables["RUASR_TEXT"], variables["RUASR_CALLEE_TEXT"]) == (first, second)
+    assert first.startswith("слово")
+    assert "RUASR_STATUS" not in variables
+
+
+def snoop(at: House, spy: str) -> str:
+    return next(each for each in at.pbx.channels if each.startswith(f"ruasr.ruasr.snoop.{spy}."))
+
+
+async def test_ask_waits_for_the_first_answer_and_hands_it_to_the_dialplan() -> None:
+    async with house() as at:
+        await at.pbx.call(CHANNEL, "mode=ask", "parties=caller", "profile=yesno", "call_id=abc")
+        await bridged(at.pbx, 1)
+        assert CHANNEL in at.pbx.in_app
+        rtp(SECOND, at.pbx.media("in")["external_host"])
+        await at.pbx.until(lambda: CHANNEL not in at.pbx.in_app)
+        variables = at.pbx.variables[CHANNEL]
+        (final,) = at.heard.of(Final)
+        assert (variables["RUASR_TEXT"], variables["RUASR_STATUS"]) == (final.text, "final")
+        assert final.text
+        assert variables["RUASR_FINALS"] == "1"
+        assert left(at.pbx) == []
+    (started,) = at.heard.of(CallStarted)
+    assert (started.call_id, started.profile) == ("abc", "yesno")
+
+
+async def test_ask_gives_up_after_its_timeout() -> None:
+    async with house() as at:
+        await at.pbx.call(CHANNEL, "mode=ask", "timeout=0.05")
+        await at.pbx.until(lambda: CHANNEL not in at.pbx.in_app)
+        assert at.pbx.variables[CHANNEL]["RUASR_STATUS"] == "timeout"
+        assert left(at.pbx) == []
+
+
+async def test_hold_leaves_the_channel_where_it_is_and_keys_are_heard() -> None:
+    async with house(mode="hold") as at:
+        await at.pbx.call(CHANNEL)
+        await bridged(at.pbx)
+        await at.pbx.tell({"type": "ChannelDtmfReceived", "digit": "7", "channel": {"id": CHANNEL}})
+        (key,) = await at.heard.until(Dtmf)
+        assert (key.digit, key.leg_id) == ("7", f"{CHANNEL}/0")
+        assert CHANNEL in at.pbx.in_app
+    assert CHANNEL not in at.pbx.in_app  # the door was closed: the dialplan goes on
+    assert at.pbx.posted(f"channels/{CHANNEL}/continue")
+
+
+async def test_another_application_asks_by_user_event_and_is_told_everything() -> None:
+    async with house() as at:
+        await at.pbx.call(CHANNEL)
+        await bridged(at.pbx)
+        await at.pbx.hang_up(CHANNEL)
+        await at.heard.until(CallEnded)
+        at.pbx.channels["crm-1"] = {"id": "crm-1", "name": "PJSIP/1"}
+        at.pbx.variables["crm-1"] = {}
+        await at.pbx.tell(
+            {
+                "type": "ChannelUserevent",
+                "eventname": "ruasr.tap",
+                "userevent": {"channel": "crm-1", "tell": "crm", "parties": "caller"},
+            }
+        )
+        await bridged(at.pbx, 1)
+        last = at.pbx.posted("channels/externalMedia")[-1]
+        rtp(SECOND, last["external_host"])
+        await at.heard.until(Final)
+        await at.pbx.hang_up("crm-1")
+        await at.heard.until(CallEnded, 2)
+        await at.pbx.until(lambda: any(name == "ruasr.ended" for name, _ in at.pbx.user_events))
+    said = {name: body for name, body in at.pbx.user_events}
+    assert said["ruasr.final"]["application"] == "crm"
+    final = said["ruasr.final"]["variables"]
+    assert (final["text"], final["party"], final["channel"], final["call_id"]) == (
+        at.heard.of(Final)[0].text,
+        "caller",
+        "crm-1",
+        "crm-1",
+    )
+    assert said["ruasr.ended"]["variables"]["reason"] == "hangup"
+    assert "ruasr.speech" in said
+    assert not at.pbx.posted("channels/crm-1/continue")  # it was not ours to send on
+
+
+async def test_audiosocket_brings_the_same() -> None:
+    async with house(encapsulation="audiosocket") as at:
+        await at.pbx.call(CHANNEL, "parties=caller")
+        await bridged(at.pbx, 1)
+        order = at.pbx.media("in")
+        host, port = order["external_host"].split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"\x01\x00\x10" + UUID(order["data"]).bytes)
+        for at_sample in range(0, len(SECOND), 160):
+            frame = SECOND[at_sample : at_sample + 160].astype("<i2").tobytes()
+            writer.write(struct.pack("!BH", 0x10, len(frame)) + frame)
+        writer.write(b"\x03\x00\x01" + b"5" + b"\x12\x00\x02\x00\x00")
+        (final,) = await at.heard.until(Final)
+        assert final.text.startswith("слово")
+        assert [key.digit for key in await at.heard.until(Dtmf)] == ["5"]
+        await at.pbx.hang_up(CHANNEL)
+        assert await reader.read() == b"\x00\x00\x00"
+        writer.close()
+        (ended,) = await at.heard.until(CallEnded)
+    (ledger,) = ended.ledgers.values()
+    assert ledger.difference == 0
+    assert ledger.received >= len(SECOND)
+
+
+async def test_rtp_of_another_sender_is_not_heard() -> None:
+    with capture_logs() as logs:
+        async with house(strict=True) as at:
+            await at.pbx.call(CHANNEL, "parties=caller")
+            await bridged(at.pbx, 1)
+            rtp(SECOND, at.pbx.media("in")["external_host"])
+            await at.pbx.hang_up(CHANNEL)
+            (ended,) = await at.heard.until(CallEnded)
+    assert [ledger.received for ledger in ended.ledgers.values()] == [0]
+    (line,) = [line for line in logs if line["event"] == "ari audio"]
+    assert line["foreign"] >= 1
+
+
+async def test_a_full_server_sends_the_channel_on() -> None:
+    async with house(limit=1) as at:
+        await at.pbx.call(CHANNEL)
+        await bridged(at.pbx)
+        await at.pbx.call("1795346040.2")
+        await at.pbx.until(lambda: "1795346040.2" not in at.pbx.in_app)
+        assert at.pbx.variables["1795346040.2"]["RUASR_STATUS"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["mode=sing"], "mode: 'sing' is not one of tap, ask, hold"),
+        (["timeout=long"], "timeout: 'long' is not a number of seconds up to 3600"),
+        (["loud"], "'loud' is no setting: write mode=, profile=, … = a value"),
+    ],
+)
+async def test_what_a_dialplan_gets_wrong_is_logged_and_the_channel_goes_on(
+    args: list[str], says: str
+) -> None:
+    async with house() as at:
+        with capture_logs() as logs:
+            await at.pbx.call(CHANNEL, *args)
+            await at.pbx.until(lambda: CHANNEL not in at.pbx.in_app)
+    assert says in [line.get("error") for line in logs]
+
+
+@pytest.mark.parametrize("part", ["/snoop/", "externalMedia", "addChannel", "subscription"])
+async def test_what_asterisk_refuses_leaves_nothing_behind(part: str) -> None:
+    async with house() as at:
+        at.pbx.fail = {part: 500}
+        await at.pbx.call(CHANNEL)
+        await at.pbx.until(lambda: CHANNEL not in at.pbx.in_app)
+        assert at.pbx.variables[CHANNEL]["RUASR_STATUS"] == "failed"
+        assert left(at.pbx) == []
+        assert len(at.calls) == 0
+
+
+async def test_a_channel_that_does_not_enter_in_time_ends_the_try() -> None:
+    async with house(request_timeout_s=0.2) as at:
+        at.pbx.mute = True
+        await at.pbx.call(CHANNEL)
+        await at.pbx.until(lambda: CHANNEL not in at.pbx.in_app)
+        assert left(at.pbx) == []
+
+
+async def test_orphans_of_a_former_life_are_deleted_and_others_are_not() -> None:
+    async with fake_ari() as pbx, running_calls() as calls:
+        for name in ("ruasr.ruasr.snoop.in.1", "ruasr.other.snoop.in.1", "1.1"):
+            pbx.channels[name] = {"id": name}
+        pbx.bridges = {"ruasr.ruasr.bridge.in.1": [], "mine": []}
+        config = AriConfig.model_validate({"url": pbx.url, "password": "secret"})
+        door = create(config, Server(calls, Hub(), Metrics()))
+        await door.start()
+        await door.connected.wait()
+        assert sorted((*pbx.channels, *pbx.bridges)) == ["1.1", "mine", "ruasr.other.snoop.in.1"]
+        await door.close()
+
+
+async def test_a_broken_connection_is_made_again_and_calls_go_on() -> None:
+    async with house() as at:
+        await at.pbx.call(CHANNEL, "parties=caller")
+        await bridged(at.pbx, 1)
+        await at.pbx.drop_connections()
+        await at.pbx.until(lambda: at.pbx.connections == 0)
+        await at.pbx.until(lambda: at.pbx.connections == 1)
+        await at.door.connected.wait()
+        rtp(SECOND, at.pbx.media("in")["external_host"])
+        await at.heard.until(Final)
+        assert len(at.calls) == 1
+
+
+async def test_asterisk_restarts_and_calls_of_before_end_while_new_ones_come() -> None:
+    async with house() as at:
+        await at.pbx.call(CHANNEL)
+        await bridged(at.pbx)
+        await at.pbx.stop()
+        await at.pbx.start()
+        (ended,) = await at.heard.until(CallEnded)
+        assert ended.reason == "pbx restarted"
+        await at.door.connected.wait()
+        await at.pbx.call("1795346041.1")
+        await bridged(at.pbx)
+        assert len(at.calls) == 1
+
+
+async def test_an_asterisk_that_stays_away_ends_the_calls() -> None:
+    async with house(lost_after_s=0.05) as at:
+        await at.pbx.call(CHANNEL)
+        await bridged(at.pbx)
+        await at.pbx.stop()
+        (ended,) = await at.heard.until(CallEnded)
+        assert ended.reason == "pbx lost"
+        await at.pbx.start()
+        await at.door.connected.wait()
+
+
+async def test_a_stopping_server_takes_no_channel_and_a_replaced_one_says_so() -> None:
+    async with house() as at:
+        await at.door.stop_accepting()
+        with capture_logs() as logs:
+            await at.pbx.call(CHANNEL)
+            await at.pbx.until(lambda: CHANNEL not in at.pbx.in_app)
+            await at.pbx.tell({"type": "ApplicationReplaced", "application": "ruasr"})
+            await at.pbx.tell("not JSON")
+            await at.pbx.tell({"type": "ChannelDtmfReceived", "channel": {}})
+            await at.pbx.call("1795346040.9")
+            await at.pbx.until(lambda: "1795346040.9" not in at.pbx.in_app)
+    said = " ".join(line["event"] for line in logs)
+    assert "another program took the Stasis application over" in said
+    assert said.count("ari sent what is no event") == 2
+
+
+async def test_a_wrong_password_names_the_keys_and_an_unknown_profile_is_refused() -> None:
+    async with fake_ari() as pbx, running_calls() as calls:
+        server = Server(calls, Hub(), Metrics())
+        config = AriConfig.model_validate({"url": pbx.url, "password": "x", "reconnect_s": 0.01})
+        with capture_logs() as logs:
+            door = create(config, server)
+            await door.start()
+            while not logs:  # noqa: ASYNC110 - a log line has nobody who tells of it
+                await asyncio.sleep(0.001)
+            await door.close()
+        assert "doors.ari.username and doors.ari.password" in logs[0]["error"]
+        with pytest.raises(ConfigError, match=r"doors\.ari\.profile: there is no profile 'x'"):
+            create(AriConfig(profile="x"), server)
+
+
+def test_its_url_is_where_asterisk_is() -> None:
+    assert AriConfig().url == "http://127.0.0.1:8088/ari"
