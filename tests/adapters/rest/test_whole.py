@@ -1,78 +1,17 @@
 """The door before the real store, the real jobs and a scripted engine."""
 
+import io
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
+import pytest
 import pytest_asyncio
 
-from ruasr_tel.events import Event
-from ruasr_tel.hub import Hub
-from ruasr_tel.metrics import Metrics
-from ruasr_tel.plugins import Server
-from ruasr_tel.recordings.config import RecordingsConfig
-from ruasr_tel.recordings.jobs import Recordings
-from ruasr_tel.store import Store
-from ruasr_tel.testing import TIMEOUT_S, phrase, running_calls, silence
-from ruasr_tel_adapters.rest import RestConfig, RestDoor
-from tests.core.recordings.sounds import bulk_calls, write_wav
-
-
-@dataclass
-class Whole:
-    """A client of a server that has everything but doors besides this one."""
-
-    client: aiohttp.ClientSession
-    folder: Path
-    store: Store
-    events: list[Event]
-
-    async def json(self, method: str, path: str, status: int = 200, **request: Any) -> Any:
-        async with self.client.request(method, path, **request) as response:
-            body = json.loads(await response.text())
-            assert response.status == status, body
-            return body
-
-    def recording(self, field: str = "upload") -> aiohttp.FormData:
-        """Return a form with two parties who speak in turn."""
-        left, right = phrase((1.0, 3.0)), phrase((0.1, 2.0), (1.0, 0.9))
-        right[:16_800] = silence(2.1)
-        path = write_wav(self.folder / "a.wav", left, right)
-        form = aiohttp.FormData()
-        form.add_field(field, path.read_bytes(), filename="вчера.wav")
-        return form
-
-
-@asynccontextmanager
-async def whole_server(folder: Path) -> AsyncIterator[Whole]:
-    async with AsyncExitStack() as stack:
-        store = Store(f"sqlite:///{folder}/ruasr.db")
-        await store.open()
-        stack.push_async_callback(store.close)
-        config = RecordingsConfig(dir=folder / "recordings")
-        bulk = await stack.enter_async_context(bulk_calls())
-        recordings = Recordings(config, store, bulk, models=["scripted"])
-        await recordings.start()
-        stack.push_async_callback(recordings.close)
-        hub = Hub()
-        written: list[Event] = []
-
-        def publish(event: Event) -> None:
-            hub.publish(event)
-            written.append(event)
-
-        calls = await stack.enter_async_context(running_calls(publish=publish))
-        door = RestDoor(RestConfig(port=0), Server(calls, hub, Metrics(), store, recordings))
-        await door.start()
-        stack.push_async_callback(door.close)
-        timeout = aiohttp.ClientTimeout(total=3 * TIMEOUT_S)
-        client = aiohttp.ClientSession(door.url, timeout=timeout)
-        await stack.enter_async_context(client)
-        yield Whole(client, folder, store, written)
+from ruasr_tel.testing import phrase
+from tests.adapters.rest.whole import Whole, whole_server
+from tests.core.recordings.sounds import write_silent_flac
 
 
 @pytest_asyncio.fixture
@@ -137,6 +76,16 @@ async def test_a_file_that_is_no_audio_fails_with_a_reason(whole: Whole) -> None
     form.add_field("file", b"<html>", filename="a.wav")
     answer = await whole.json("POST", "/post_file", data=form)
     assert (answer["success"], answer["error_description"]) == (False, shown["reason"])
+
+
+@pytest.mark.slow
+async def test_three_hours_of_silence_are_done_and_say_nothing(whole: Whole) -> None:
+    path = write_silent_flac(whole.folder / "x.flac", 1, 10_800)
+    form = aiohttp.FormData()
+    form.add_field("upload", io.BytesIO(path.read_bytes()), filename="silence.flac")
+    shown = await whole.json("POST", "/v1/recordings?wait=300", data=form)
+    assert (shown["state"], shown["reason"]) == ("done", None)
+    assert (shown["result"]["turns"], shown["result"]["duration_s"]) == ([], 10_800.0)
 
 
 async def test_the_same_key_gives_the_same_recording_and_keeps_one_file(whole: Whole) -> None:
