@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ruasr_tel.audio.codec import Decoder, Encoding
 from ruasr_tel.call import Call, Calls
+from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.errors import Overloaded
 from ruasr_tel.leg import Leg
 from ruasr_tel.types import CallId
@@ -196,12 +197,22 @@ class Connection:
             self._waiting = None
 
     def _configure(self, values: Mapping[str, object]) -> None:
-        """Take a config message; after the first audio its rate comes too late, as in Vosk."""
+        """Take a config message; after the first audio its rate comes too late, as in Vosk.
+
+        Phrases and alternatives count for the segments that begin from then on.
+        """
         options = change_options(self._session.options, values)
         if self._leg is not None and "sample_rate" in values:
             self._log.info("sample_rate after the first audio is ignored")
-        self._log.debug("config", keys=sorted(values), phrases=len(options.phrase_list))
         self._session.options = options
+        asked = self._asked()
+        self._log.debug("config", keys=sorted(values), phrases=len(asked.phrases))
+        if self._leg is not None:
+            self._leg.set_options(asked)
+
+    def _asked(self) -> DecodeOptions:
+        """Return what the engine is asked: what the profile asks, with the client's wishes."""
+        return self._session.options.asked(self._calls.profile(self._profile).options)
 
     @property
     def _clock_s(self) -> float:
@@ -230,6 +241,7 @@ class Connection:
         self._slice_bytes = round(SLICE_S * rate_hz) * _BYTES_PER_SAMPLE[encoding]
         self._began_mono_s = asyncio.get_running_loop().time()
         self._leg = call.open_leg(rate_hz)
+        self._leg.set_options(self._asked())
         return self._leg
 
     def _note_header(self, header: WavFormat) -> Encoding:

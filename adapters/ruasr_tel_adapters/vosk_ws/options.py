@@ -3,12 +3,14 @@
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from ruasr_tel.engines.base import DecodeOptions
+from ruasr_tel.profile import MAX_ALTERNATIVES, MAX_PHRASES
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.vosk_ws.config import (
     RATE_MAX_HZ,
@@ -31,7 +33,9 @@ class Options:
         sample_rate_hz: what the client said, or None: its WAV header or the door's default decides.
         words: whether finals list their words.
         max_alternatives: above 0, the alternatives shape.
-        phrase_list: words the client expects; kept for engines that can use them.
+        phrase_list: what alone can be said, as Vosk's grammar has it; None: what the profile says.
+        phrases: what is to be preferred, unless there is a `phrase_list`; None: likewise.
+        boost: how much; None: likewise.
         compact: one-line JSON.
         repeat_partials: answer an unchanged partial again; otherwise with an empty one.
         empty_partials_after_final: replies after a final that are empty partials.
@@ -42,7 +46,9 @@ class Options:
     sample_rate_hz: int | None = None
     words: bool = True
     max_alternatives: int = 0
-    phrase_list: tuple[str, ...] = ()
+    phrase_list: tuple[str, ...] | None = None
+    phrases: tuple[str, ...] | None = None
+    boost: float | None = None
     compact: bool = False
     repeat_partials: bool = True
     empty_partials_after_final: int = 2
@@ -55,6 +61,34 @@ class Options:
         return ReplyStyle(
             words=self.words, alternatives=self.max_alternatives > 0, compact=self.compact
         )
+
+    def asked(self, profile: DecodeOptions) -> DecodeOptions:
+        """Return what to ask of the engine.
+
+        Args:
+            profile: what the connection's profile asks for; what the client says goes over it.
+        """
+        most = min(max(profile.alternatives, self.max_alternatives), MAX_ALTERNATIVES)
+        asked = replace(profile, alternatives=most)
+        if self.boost is not None:
+            asked = replace(asked, boost=self.boost)
+        if self.phrases is not None:
+            asked = replace(asked, phrases=self.phrases, closed=False)
+        if self.phrase_list is not None:
+            phrases = _grammar(self.phrase_list)
+            asked = replace(asked, phrases=phrases, closed=bool(phrases))
+        return asked
+
+
+def _grammar(phrase_list: Sequence[str]) -> tuple[str, ...]:
+    """Return a list and its single words.
+
+    Vosk lets the words of a list follow each other freely and prefers them as they stand together
+    (vosk-api src/language_model.cc: a bigram with back-off). vosk-server's own test_words.py names
+    all digits in one phrase and means any of them.
+    """
+    words = [word for phrase in phrase_list for word in phrase.split()]
+    return tuple(dict.fromkeys((*(" ".join(each.split()) for each in phrase_list), *words)))
 
 
 def default_options(config: VoskWsConfig) -> Options:
@@ -124,7 +158,10 @@ def _phrases(value: object) -> tuple[str, ...]:
         except (ValueError, RecursionError):
             value = str(value).split(",")
     items = value if isinstance(value, list) else []
-    return tuple(item for item in items if isinstance(item, str))
+    phrases = tuple(item for item in items if isinstance(item, str) and item.strip())
+    if len(phrases) > MAX_PHRASES:
+        raise BadMessage(f"a list of {len(phrases)} phrases, at most {MAX_PHRASES} are taken")
+    return phrases
 
 
 def _choice(**choices: bool) -> Callable[[object], bool]:
@@ -141,6 +178,8 @@ _SETTINGS: dict[str, tuple[str, Callable[[object], object]]] = {
     "words": ("words", _flag),
     "max_alternatives": ("max_alternatives", _integer(0, 2**31)),
     "phrase_list": ("phrase_list", _phrases),
+    "phrases": ("phrases", _phrases),
+    "boost": ("boost", _number(0.0, 100.0)),
     "format": ("compact", _choice(pretty=False, compact=True)),
     "unchanged_partials": ("repeat_partials", _choice(repeat=True, empty=False)),
     "empty_partials_after_final": ("empty_partials_after_final", _integer(0, 100)),

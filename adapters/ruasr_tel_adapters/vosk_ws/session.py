@@ -1,5 +1,6 @@
 """Which reply a message gets: finals in order, each once, one per reply. Pure; no clock."""
 
+import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
@@ -8,6 +9,7 @@ from dataclasses import dataclass, replace
 from ruasr_tel.events import Event, Final, Partial, SpeechStarted, Word
 from ruasr_tel_adapters.vosk_ws.options import Options
 from ruasr_tel_adapters.vosk_ws.wire import (
+    Reading,
     ReplyStyle,
     format_final,
     format_nothing,
@@ -23,11 +25,13 @@ class Utterance:
         text: the text, words separated by single spaces.
         words: its words, or none if the engine gives no times.
         confidence: 0..1, or None where the model gives none.
+        others: other readings, best first; `confidence` is how probable each is beside `text`.
     """
 
     text: str
     words: tuple[Word, ...] = ()
     confidence: float | None = None
+    others: tuple[Reading, ...] = ()
 
 
 class Session:
@@ -80,7 +84,8 @@ class Session:
         if self._partial_start_s < (final.start_s + final.end_s) / 2:  # not of a later segment
             self._partial = ""
         if final.text or (self._shown and not self._finals):
-            self._finals.append(Utterance(final.text, final.words, final.confidence))
+            others = _others(final) if self.options.max_alternatives > 1 else ()
+            self._finals.append(Utterance(final.text, final.words, final.confidence, others))
 
     def answer_audio(self, clock_s: float) -> str:
         """Return the reply to an audio message.
@@ -102,10 +107,11 @@ class Session:
     def answer_flush(self) -> str:
         """Return the reply to eof or reset: everything not delivered yet, as one final.
 
-        Over the reply limit it first gives up the line breaks, then the words, never text: the
-        peer waits for exactly one reply.
+        Over the reply limit it first gives up other readings, then the line breaks, then the words,
+        never text: the peer waits for exactly one reply.
         """
-        merged = _merge(self._finals)
+        most = max(self.options.max_alternatives - 1, 0)
+        merged = self._shorten(_merge(self._finals, most))
         self._finals.clear()
         self._partial = ""
         if not merged.text and not self._running:
@@ -119,7 +125,7 @@ class Session:
 
     def _next_final(self) -> str:
         """Deliver the oldest final, or as much of it as one reply holds."""
-        first, *rest = self._split(self._finals.popleft())
+        first, *rest = self._split(self._shorten(self._finals.popleft()))
         self._finals.extendleft(reversed(rest))
         reply = _format(first, self.options.style)
         if not self._fits(reply):  # one endless word
@@ -154,6 +160,12 @@ class Session:
     def _fits(self, reply: str) -> bool:
         return len(reply.encode()) <= self.options.max_reply_bytes
 
+    def _shorten(self, utterance: Utterance) -> Utterance:
+        """Give up the worst readings until the others fit into a reply."""
+        while utterance.others and not self._fits(_format(utterance, self.options.style)):
+            utterance = replace(utterance, others=utterance.others[:-1])
+        return utterance
+
     def _split(self, utterance: Utterance) -> list[Utterance]:
         """Cut an utterance between words into the fewest parts that fit, in order."""
         style = self.options.style
@@ -181,16 +193,56 @@ def _words_apart(utterance: Utterance, style: ReplyStyle) -> list[Utterance]:
     return [Utterance(text, (), confidence) for text in utterance.text.split(" ")]
 
 
-def _merge(utterances: Iterable[Utterance]) -> Utterance:
-    """Return one utterance that says what several said."""
-    parts = [utterance for utterance in utterances if utterance.text]
+def _merge(utterances: Iterable[Utterance], others_max: int = 0) -> Utterance:
+    """Return one utterance that says what several said.
+
+    Its other readings differ from it in one of the utterances each.
+
+    Args:
+        utterances: in order.
+        others_max: other readings at most.
+    """
+    parts = [utterance for utterance in utterances if utterance.text or utterance.others]
     known = [part.confidence for part in parts if part.confidence is not None]
+    best = [Reading(part.text, part.words) for part in parts]
+    swapped = [
+        replace(_join([*best[:i], other, *best[i + 1 :]]), confidence=other.confidence)
+        for i, part in enumerate(parts)
+        for other in part.others
+    ]
+    swapped.sort(key=lambda one: one.confidence or 0.0, reverse=True)
+    whole = _join(best)
     return Utterance(
-        text=" ".join(part.text for part in parts),
-        words=tuple(word for part in parts for word in part.words),
+        text=whole.text,
+        words=whole.words,
         confidence=sum(known) / len(known) if known else None,
+        others=tuple(swapped[:others_max]),
+    )
+
+
+def _join(readings: Iterable[Reading]) -> Reading:
+    parts = list(readings)
+    return Reading(
+        text=" ".join(part.text for part in parts if part.text),
+        words=tuple(word for part in parts for word in part.words),
+    )
+
+
+def _others(final: Final) -> tuple[Reading, ...]:
+    """Return a final's other readings with how probable each is beside the best one, 0..1."""
+    if final.score is None:
+        return tuple(Reading(one.text, one.words, one.confidence) for one in final.alternatives)
+    return tuple(
+        Reading(one.text, one.words, math.exp(min(0.0, one.score - final.score)))
+        for one in final.alternatives
+        if one.score is not None
     )
 
 
 def _format(utterance: Utterance, style: ReplyStyle) -> str:
-    return format_final(utterance.text, utterance.words, style, utterance.confidence)
+    """Return the reply; several readings share a confidence of 1 by how probable they are."""
+    if not utterance.others or not style.alternatives:
+        return format_final(utterance.text, utterance.words, style, utterance.confidence)
+    total = 1.0 + sum(one.confidence or 0.0 for one in utterance.others)
+    others = [replace(one, confidence=(one.confidence or 0.0) / total) for one in utterance.others]
+    return format_final(utterance.text, utterance.words, style, 1.0 / total, others)

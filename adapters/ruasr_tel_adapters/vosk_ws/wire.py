@@ -144,8 +144,27 @@ def format_nothing(style: ReplyStyle) -> str:
     return '{"text": ""}'
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One entry of the `alternatives` shape.
+
+    Attributes:
+        text: the text.
+        words: its words.
+        confidence: 0..1, or None where the model gives none.
+    """
+
+    text: str
+    words: tuple[Word, ...] = ()
+    confidence: float | None = None
+
+
 def format_final(
-    text: str, words: Sequence[Word], style: ReplyStyle, confidence: float | None = None
+    text: str,
+    words: Sequence[Word],
+    style: ReplyStyle,
+    confidence: float | None = None,
+    others: Sequence[Reading] = (),
 ) -> str:
     """Return a final reply.
 
@@ -154,14 +173,18 @@ def format_final(
         words: its words; without any there is no key `result`, never an empty list.
         style: which shape.
         confidence: 0..1, used by the alternatives shape alone; its clients need a number.
+        others: what else may have been said, best first; of the alternatives shape alone, too.
     """
     if not style.alternatives:
         return _dump(_utterance(text, words, style, with_conf=True), compact=style.compact)
-    if not text:
+    if not text and not others:
         return format_nothing(style)
-    best = _utterance(text, words, style, with_conf=False)
-    best["confidence"] = _confidence(confidence)
-    return _dump({"alternatives": [best]}, compact=style.compact)
+    listed = [
+        _utterance(one.text, one.words, style, with_conf=False)
+        | {"confidence": _confidence(one.confidence)}
+        for one in (Reading(text, tuple(words), confidence), *others)
+    ]
+    return _dump({"alternatives": listed}, compact=style.compact)
 
 
 def _utterance(

@@ -1,6 +1,7 @@
 """Calls without voice activity, engine or clock: a test says what is heard, and when."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, cast
@@ -8,8 +9,10 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from ruasr_tel.call import Calls
+from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.errors import Overloaded
-from ruasr_tel.events import CallEnded, CallStarted, Event, Final, Partial, Word
+from ruasr_tel.events import Alternative, CallEnded, CallStarted, Event, Final, Partial, Word
+from ruasr_tel.profile import Profile
 from ruasr_tel.types import CallId, LegId, Samples
 from ruasr_tel_adapters.vosk_ws import VoskWsDoor
 
@@ -31,7 +34,11 @@ class FakeLeg:
         self.room = asyncio.Event()
         self.tail: list[str] = []
         self.never_flushes = False
+        self.options: list[DecodeOptions] = []
         self._call = call
+
+    def set_options(self, options: DecodeOptions) -> None:
+        self.options.append(options)
 
     @property
     def samples(self) -> Samples:
@@ -102,8 +109,8 @@ class FakeCall:
     def hears(self, pushes: int) -> None:
         self._calls.on_push(self, pushes)
 
-    def say(self, text: str) -> None:
-        """Emit a final of one word per half second."""
+    def say(self, text: str, *others: str) -> None:
+        """Emit a final of one word per half second; each other reading is half as probable."""
         start_s = self._heard_s
         words = tuple(
             Word(word, start_s + n / 2, start_s + n / 2 + 0.4, None)
@@ -112,7 +119,14 @@ class FakeCall:
         self._heard_s += max(len(words), 1) / 2
         leg_id = LegId(f"{self.call_id}/0")
         self._emit(
-            Final(self.call_id, leg_id, AT, 0, text, words, start_s, self._heard_s, "endpoint")
+            Final(
+                *(self.call_id, leg_id, AT, 0, text, words, start_s, self._heard_s, "endpoint"),
+                score=-1.0,
+                alternatives=tuple(
+                    Alternative(other, (), None, -1.0 - n * math.log(2))
+                    for n, other in enumerate(others, 1)
+                ),
+            )
         )
 
     def say_partial(self, text: str) -> None:
@@ -133,7 +147,7 @@ class FakeCalls:
     """Admits until told otherwise."""
 
     def __init__(self) -> None:
-        self.profiles = {"default": object(), "yesno": object()}
+        self.profiles = {"default": Profile(), "yesno": Profile(phrases=("да", "нет"), closed=True)}
         self.full = False
         self.full_after_handshake = False
         self.tail: list[str] = []
@@ -143,6 +157,9 @@ class FakeCalls:
 
     def __contains__(self, call_id: CallId) -> bool:
         return call_id in self.running
+
+    def profile(self, name: str | None) -> Profile:
+        return self.profiles[name or "default"]
 
     def admit(self) -> None:
         if self.full:

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import struct
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
+from ruasr_tel.engines.base import DecodeOptions
 from tests.adapters.vosk_ws.fake_calls import FakeCall, FakeCalls, Serve
 from tests.adapters.vosk_ws.peers import AUDIO, EMPTY, RawClient, ask, client, closed
 
@@ -76,6 +78,66 @@ async def test_replies_to_pipelined_messages_are_text_in_order(
             await peer.send(AUDIO)
         heard = [json.loads(await peer.recv()).get("text") for _ in range(8)]
     assert heard == ["а", "б", "в", "г", "д", None, None, None]
+
+
+# Phrases and alternatives
+
+
+async def test_a_phrase_list_closes_the_list_and_may_change_within_the_call(
+    calls: FakeCalls, serve: Serve
+) -> None:
+    async with client(await serve()) as peer:
+        call = await calls.calls.get()
+        await peer.send('{"config" : {"phrase_list" : ["да", "[unk]"], "max_alternatives": 2}}')
+        await ask(peer, AUDIO)
+        await peer.send('{"config" : {"phrase_list" : []}}')
+        await ask(peer, AUDIO)
+    assert call.leg.options == [
+        DecodeOptions(phrases=("да", "[unk]"), closed=True, alternatives=2),
+        DecodeOptions(alternatives=2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", DecodeOptions()),
+        ("/?profile=yesno", DecodeOptions(phrases=("да", "нет"), closed=True)),
+        ("/8000?phrases=алло,приём&boost=2", DecodeOptions(phrases=("алло", "приём"), boost=2.0)),
+        ("/?profile=yesno&phrase_list=ага,угу", DecodeOptions(phrases=("ага", "угу"), closed=True)),
+    ],
+)
+async def test_phrases_by_url(
+    calls: FakeCalls, serve: Serve, path: str, expected: DecodeOptions
+) -> None:
+    async with client(await serve(), quote(path, safe="/?&=,")) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+    assert call.leg.options == [expected]
+
+
+async def test_too_many_phrases_end_the_connection_in_the_protocols_way(
+    calls: FakeCalls, serve: Serve
+) -> None:
+    async with client(await serve()) as peer:
+        await peer.send(json.dumps({"config": {"phrase_list": ["да"] * 10_001}}))
+        assert await closed(peer) == (1007, "a list of 10001 phrases, at most 10000 are taken")
+
+
+async def test_alternatives_are_all_the_readings_there_are(calls: FakeCalls, serve: Serve) -> None:
+    async with client(await serve(show_words=False)) as peer:
+        call = await calls.calls.get()
+        await peer.send('{"config" : {"max_alternatives" : 3}}')
+        await ask(peer, AUDIO)
+        call.say("код", "кот", "год", "рот")
+        assert await ask(peer, AUDIO) == {
+            "alternatives": [
+                {"confidence": 0.533333, "text": "код"},
+                {"confidence": 0.266667, "text": "кот"},
+                {"confidence": 0.133333, "text": "год"},
+                {"confidence": 0.066667, "text": "рот"},
+            ]
+        }
 
 
 # Settings

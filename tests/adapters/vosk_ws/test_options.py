@@ -1,9 +1,12 @@
 """What config messages and URLs set."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.vosk_ws.config import VoskWsConfig
 from ruasr_tel_adapters.vosk_ws.options import (
@@ -35,8 +38,10 @@ from ruasr_tel_adapters.vosk_ws.wire import BadMessage, ReplyStyle
         ({"phrase_list": '["да", "нет"]'}, Options(phrase_list=("да", "нет"))),
         ({"phrase_list": "да,нет"}, Options(phrase_list=("да", "нет"))),
         ({"phrase_list": "[" * 100_000}, Options(phrase_list=("[" * 100_000,))),
-        ({"phrase_list": 5}, Options()),
-        ({"phrase_list": None}, Options()),
+        ({"phrase_list": 5}, Options(phrase_list=())),
+        ({"phrase_list": None}, Options(phrase_list=())),
+        ({"phrases": "алло, приём"}, Options(phrases=("алло", " приём"))),
+        ({"phrases": ["алло", " "], "boost": "2.5"}, Options(phrases=("алло",), boost=2.5)),
         ({"format": "compact"}, Options(compact=True)),
         ({"format": "pretty"}, Options()),
         ({"unchanged_partials": "empty"}, Options(repeat_partials=False)),
@@ -165,10 +170,47 @@ def test_the_door_s_section_gives_the_defaults() -> None:
         empty_final_after_s=5,
         max_reply_bytes=300,
     )
-    assert default_options(config) == Options(None, False, 1, (), True, False, 3, 5.0, 300)
+    assert default_options(config) == Options(
+        words=False,
+        max_alternatives=1,
+        compact=True,
+        repeat_partials=False,
+        empty_partials_after_final=3,
+        empty_final_after_s=5.0,
+        max_reply_bytes=300,
+    )
 
 
 def test_style_follows_the_options() -> None:
     assert Options(words=False, max_alternatives=2, compact=True).style == ReplyStyle(
         words=False, alternatives=True, compact=True
     )
+
+
+LISTED = DecodeOptions(phrases=("алло",), closed=True, boost=2.0, alternatives=3)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, LISTED),
+        ({"max_alternatives": 5}, replace(LISTED, alternatives=5)),
+        ({"max_alternatives": 10**6}, replace(LISTED, alternatives=100)),
+        ({"boost": 1}, replace(LISTED, boost=1.0)),
+        ({"phrases": ["да"]}, replace(LISTED, phrases=("да",), closed=False)),
+        ({"phrase_list": ["да", "[unk]"]}, replace(LISTED, phrases=("да", "[unk]"))),
+        ({"phrase_list": []}, replace(LISTED, phrases=(), closed=False)),
+        (
+            {"phrase_list": ["ноль  один", "один", "[unk]"], "phrases": ["да"]},
+            replace(LISTED, phrases=("ноль один", "один", "[unk]", "ноль")),
+        ),
+    ],
+)
+def test_what_the_engine_is_asked(values: dict[str, object], expected: DecodeOptions) -> None:
+    assert change_options(Options(), values).asked(LISTED) == expected
+
+
+def test_a_list_has_an_end() -> None:
+    change_options(Options(), {"phrase_list": ["да"] * 10_000})
+    with pytest.raises(BadMessage, match="a list of 10001 phrases, at most 10000 are taken"):
+        change_options(Options(), {"phrase_list": ["да"] * 10_001})

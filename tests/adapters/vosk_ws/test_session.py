@@ -1,6 +1,7 @@
 """Which reply a message gets."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruasr_tel.events import Final, Partial, SpeechStarted, Word
+from ruasr_tel.events import Alternative, Final, Partial, SpeechStarted, Word
 from ruasr_tel.types import CallId, LegId
 from ruasr_tel_adapters.vosk_ws.options import Options
 from ruasr_tel_adapters.vosk_ws.session import Session
@@ -305,3 +306,38 @@ def test_speech_is_no_silence_until_its_endpoint() -> None:
     talk.on_event(final(" ".join(["раз"] * 20), 15.3))  # ends at 25.3
     assert texts(talk, 1) == [" ".join(["раз"] * 20)]
     assert silences(talk, range(26, 40)) == [31, 36]
+
+
+def reading(text: str, score: float) -> Alternative:
+    words = tuple(Word(word, n / 2, n / 2 + 0.4, None) for n, word in enumerate(text.split()))
+    return Alternative(text, words, None, score)
+
+
+def with_others(text: str, start_s: float, *others: Alternative) -> Final:
+    return replace(final(text, start_s), score=0.0, alternatives=others)
+
+
+def test_what_eof_merges_differs_in_one_place_per_reading() -> None:
+    talk = session(max_alternatives=3)
+    talk.on_event(with_others("код", 0.0, reading("кот", -1.0), reading("ход", -5.0)))
+    talk.on_event(with_others("дом", 1.0, reading("том", -2.0)))
+    readings = json.loads(talk.answer_flush())["alternatives"]
+    assert [one["text"] for one in readings] == ["код дом", "кот дом", "код том"]
+    assert sum(one["confidence"] for one in readings) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_worst_readings_go_first_when_a_reply_is_too_long() -> None:
+    many = [reading(f"слово {n}", -float(n)) for n in range(1, 20)]
+    talk = session(max_alternatives=20, max_reply_bytes=256)
+    talk.on_event(with_others("слово", 0.0, *many))
+    reply = talk.answer_audio(0.0)
+    assert len(reply.encode()) <= 256
+    texts_shown = [one["text"] for one in json.loads(reply)["alternatives"]]
+    assert texts_shown == ["слово", "слово 1", "слово 2"][: len(texts_shown)]
+    assert len(texts_shown) > 1
+
+
+def test_without_max_alternatives_nothing_of_them_shows() -> None:
+    talk = session()
+    talk.on_event(with_others("код", 0.0, reading("кот", -1.0)))
+    assert json.loads(talk.answer_audio(0.0)) == {"text": "код"}
