@@ -9,10 +9,10 @@ import errno
 import http
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -195,6 +195,14 @@ class Conversation(Protocol):
         ...
 
 
+Answer: TypeAlias = Callable[[Request], Awaitable[tuple[http.HTTPStatus, str] | None]]
+"""Answers plain HTTP requests on the door's port: a status and a sentence, or None for others."""
+
+
+async def no_answer(request: Request) -> None:
+    """Leave every plain request to the handshake, which refuses it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Manners:
     """What a door's protocol says about its handshakes and messages.
@@ -206,6 +214,7 @@ class Manners:
         required: whether a client must offer one of them.
         max_message_bytes: longest message of a peer.
         close_timeout_s: seconds a peer has to answer our close frame.
+        answer: for plain HTTP requests.
     """
 
     check: Callable[[Request], None]
@@ -213,6 +222,7 @@ class Manners:
     required: bool
     max_message_bytes: int
     close_timeout_s: float
+    answer: Answer = no_answer
 
 
 class Listener:
@@ -317,11 +327,17 @@ class Listener:
             (Subprotocol(own) for own in self._manners.subprotocols if own in offered), None
         )
 
-    def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
+    async def _process_request(
+        self, websocket: ServerConnection, request: Request
+    ) -> Response | None:
         """Refuse what cannot be served, before the handshake: a PBX sees a failed connect."""
         try:
             if not self._accepting:
                 raise Overloaded("the server is stopping and takes no new calls")
+            answer = await self._manners.answer(request)
+            if answer is not None:
+                status, sentence = answer
+                return websocket.respond(status, f"{sentence}\n")
             self._check_subprotocol(request)
             self._manners.check(request)
         except ProtocolError as error:

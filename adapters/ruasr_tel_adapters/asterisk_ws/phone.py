@@ -1,0 +1,90 @@
+"""A simulated Asterisk that dials WebSocket/...: MEDIA_START, then a frame every 20 ms."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
+
+from ruasr_tel.audio.codec import Encoding
+from ruasr_tel.errors import ProtocolError
+from ruasr_tel.plugins import PhoneCall
+from ruasr_tel.testing.phone import paced
+from ruasr_tel_adapters.asterisk_ws.wire import FORMATS, Format
+
+PTIME_S: Final = 0.02
+"""Asterisk hands every frame of its channel on."""
+
+FORMAT_NAMES: Final[Mapping[Format, str]] = {each: name for name, each in FORMATS.items()}
+
+
+class AsteriskPhone:
+    """Plays calls into the door; its text leaves by the server's sinks."""
+
+    scheme = "ws"
+    hears = False
+
+    async def play(self, call: PhoneCall) -> None:
+        """Play one call, then hang up as Asterisk does: close 1000.
+
+        Raises:
+            OSError: nobody listens there.
+            ProtocolError: the server refused or dropped the call.
+        """
+        query = {"uuid": call.call_id} | ({"profile": call.profile} if call.profile else {})
+        try:
+            async with connect(
+                f"{call.url}/media?{urlencode(query)}",
+                subprotocols=[Subprotocol("media")],
+                compression=None,
+                ping_interval=None,
+            ) as socket:
+                await socket.send(_start(call))
+                await asyncio.gather(_send(call, socket), _swallow(socket))
+        except InvalidStatus as error:
+            reason = (error.response.body or b"").decode(errors="replace").strip()
+            raise ProtocolError(f"the server refused the call: {reason or error}") from error
+        except (InvalidHandshake, InvalidURI) as error:
+            raise ProtocolError(f"the server refused the call: {error}") from error
+        except ConnectionClosed as error:
+            raise ProtocolError(f"the server dropped the call: {error}") from error
+
+
+def _start(call: PhoneCall) -> str:
+    """Return the first message of a channel.
+
+    Raises:
+        ProtocolError: Asterisk has no slin of that rate.
+    """
+    name = FORMAT_NAMES.get(Format(Encoding.SLIN, call.sample_rate_hz))
+    if name is None:
+        raise ProtocolError(f"Asterisk has no slin of {call.sample_rate_hz} Hz")
+    return json.dumps(
+        {
+            "event": "MEDIA_START",
+            "connection_id": "phone",
+            "channel": "WebSocket/phone/0x1",
+            "channel_id": call.call_id,
+            "format": name,
+            "optimal_frame_size": call.sample_rate_hz // 50 * 2,
+            "ptime": 20,
+            "channel_variables": {},
+        }
+    )
+
+
+async def _send(call: PhoneCall, socket: ClientConnection) -> None:
+    async for audio in paced(call, PTIME_S):
+        await socket.send(audio)
+    await socket.close()
+
+
+async def _swallow(socket: ClientConnection) -> None:
+    with suppress(ConnectionClosed):
+        async for _ in socket:
+            pass
