@@ -164,9 +164,10 @@ class BoundaryBuffer:
         """End of the last window that counted as speech."""
         return self._last_speech
 
-    def open_audio(self) -> Samples:
-        """Return a copy of the open segment so far, int16, shape (n,); n = 0 when none is open."""
-        return _NONE if self._start is None else self._audio.copy(self._start, self._audio.end)
+    def open_audio(self, since: int = 0) -> Samples:
+        """Return a copy of the open segment from sample `since` on, shape (n,); n = 0 without."""
+        start = self._audio.end if self._start is None else max(self._start, since)
+        return self._audio.copy(start, self._audio.end)
 
     def push(
         self, samples: Samples = _NONE, probabilities: Sequence[float] = ()

@@ -248,7 +248,12 @@ class Calls:
             self._mono,
             self.config.finish_timeout_s,
             self._priority,
+            self._scheduler if self._streams() else None,
         )
+
+    def _streams(self) -> bool:
+        """Whether segments are recognised while they are spoken; nobody watches a recording."""
+        return self._priority is not Priority.BULK and self._scheduler.info.streaming
 
     async def _tick(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from typing import Protocol
 import structlog
 
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, Hypothesis
+from ruasr_tel.engines.hearing import Hearing
 from ruasr_tel.engines.prepare import fit
 from ruasr_tel.errors import DecodeError, EngineDied
 from ruasr_tel.jobs import (
@@ -30,6 +31,11 @@ _log = structlog.get_logger(__name__)
 
 WATCHES_PER_TIMEOUT = 20
 """How finely `final_timeout_s` is kept: every 3 s at the default of 60 s."""
+
+
+MAX_STREAM_LAG_S = 1.0
+"""No new streams while the engine is so far behind those it has: their partials would be late, too
+(our choice: the second that a caller takes for a natural pause)."""
 
 
 class EngineHost(Protocol):
@@ -58,6 +64,20 @@ class EngineHost(Protocol):
             DecodeError: the engine could not decode this batch.
             EngineDied: the engine ended or hung while it held this batch.
         """
+        ...
+
+    def open_stream(self, sample_rate_hz: int, options: DecodeOptions = PLAIN) -> Hearing | None:
+        """Return a new stream through the engine, or None if it takes none now.
+
+        Args:
+            sample_rate_hz: of the audio that will be pushed.
+            options: what is asked of it.
+        """
+        ...
+
+    @property
+    def lag_s(self) -> float:
+        """For how long the engine has taken in nothing although audio of streams waits."""
         ...
 
 
@@ -144,6 +164,17 @@ class Scheduler:
         self._dispatch()
         return job
 
+    def open_stream(self, sample_rate_hz: int, options: DecodeOptions = PLAIN) -> Hearing | None:
+        """Return a new stream; None if the engine takes none now, and segments are to be decoded.
+
+        Args:
+            sample_rate_hz: of the audio that will be pushed.
+            options: what is asked of the engine; it does what it can.
+        """
+        if self._watch is None or not self.info.streaming or self._host.lag_s > MAX_STREAM_LAG_S:
+            return None
+        return self._host.open_stream(sample_rate_hz, fit(options, self.info))
+
     @property
     def info(self) -> EngineInfo:
         """What the engine is and can do."""
@@ -157,7 +188,7 @@ class Scheduler:
     @property
     def wait_s(self) -> float:
         """Seconds that a final submitted now should wait for its answer; rules admission."""
-        return self._queue.wait_s(self._clock())
+        return max(self._queue.wait_s(self._clock()), self._host.lag_s)
 
     @property
     def rtf(self) -> float:

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from ruasr_tel.assemble import Assembler, Line
 from ruasr_tel.boundary import SegmentReady
 from ruasr_tel.engines.base import DecodeOptions, Hypothesis
+from ruasr_tel.engines.hearing import Hearing
 from ruasr_tel.errors import Overloaded
 from ruasr_tel.events import Event, Final, Partial, SpeechStarted
+from ruasr_tel.open_segment import LiveSegment
 from ruasr_tel.partials import Partials
 from ruasr_tel.profile import Profile
 from ruasr_tel.scheduler import FINAL_DUE_S, Job, Priority, Scheduler
@@ -29,6 +31,8 @@ class Surroundings:
         mono: monotonic seconds.
         finish_timeout_s: longest wait for outstanding finals at a flush.
         priority: of its segments; BULK for a recording, which then has no partials.
+        streams: takes the open segment while it is spoken: `scheduler` itself, then finals come
+            from the stream as well; or that of another engine, then only partials do; or None.
     """
 
     scheduler: Scheduler
@@ -37,6 +41,7 @@ class Surroundings:
     mono: Callable[[], float]
     finish_timeout_s: float
     priority: Priority = Priority.FINAL
+    streams: Scheduler | None = None
 
 
 class Segments:
@@ -71,6 +76,9 @@ class Segments:
         self._started_s = around.mono()
         self._assembler = Assembler(sample_rate_hz)
         self._partial = Partials(profile.partials, sample_rate_hz)
+        self._shows_partials = profile.partials.enabled
+        self._live: LiveSegment | None = None
+        self._hearings: dict[int, Hearing] = {}  # of closed segments
         self._jobs: dict[int, Job] = {}
         self._spoken_s: dict[int, float] = {}  # when the last speech of a segment arrived
         self._options = profile.options  # of the segments that will begin
@@ -107,20 +115,50 @@ class Segments:
         self._around.emit(SpeechStarted(self._call_id, self._leg_id, _utc(), self.time_s(speech)))
         self._next(end)
 
-    def grow(self, start: int, end: int, audio: Callable[[], Samples]) -> None:
+    def grow(self, start: int, end: int, audio: Callable[[int], Samples]) -> None:
         """Recognise the open segment as it is, if it is time.
 
         Args:
             start: its first sample.
             end: one past the newest sample.
-            audio: gives its audio, int16, shape (end - start,).
+            audio: gives its audio from a sample on, int16, shape (n,).
         """
-        if not self._partial.due(end):
-            return
+        if self._live is None and self._around.streams is not None:
+            self._live = self._open_stream(self._around.streams, start)
+        if self._live is not None:
+            self._live.grow(end, audio)
+        elif self._partial.due(end):
+            self._decode_open(start, end, audio(start))
+
+    def _open_stream(self, streams: Scheduler, start: int) -> LiveSegment | None:
+        """Return the open segment as a stream; None where there is none to be had."""
+        if streams is not self._around.scheduler and not self._shows_partials:
+            return None
+        hearing = streams.open_stream(self._rate_hz, self._asked_early())
+        if hearing is None:
+            return None
+        live = LiveSegment(hearing, start, self._rate_hz)
+        if self._shows_partials:
+            hearing.on_text = lambda text: self._show(live, text, start)
+        return live
+
+    def _asked_early(self) -> DecodeOptions:
+        """Return what to ask of a decode whose answer is only shown; finals need all of it."""
+        if self._around.streams is self._around.scheduler:
+            return self._open_options
+        return replace(self._open_options, alternatives=1)
+
+    def _show(self, live: LiveSegment, text: str, start: int) -> None:
+        """Show what a stream has heard so far, if its segment is still open."""
+        if live is self._live and text:
+            self._tell_partial(text, self.time_s(start), self.time_s(live.sent))
+
+    def _decode_open(self, start: int, end: int, audio: Samples) -> None:
+        """Decode the open segment as it is for a partial."""
         options = replace(self._open_options, alternatives=1)
         try:
             job = self._around.scheduler.submit(
-                audio(), self._rate_hz, Priority.PARTIAL, options=options
+                audio, self._rate_hz, Priority.PARTIAL, options=options
             )
         except Overloaded:
             self._partial.skip(end)
@@ -135,10 +173,38 @@ class Segments:
             end: one past the buffer's newest sample.
             quiet_s: seconds of audio since its last speech.
         """
-        options = self._open_options
+        options, hearing = self._open_options, self._end_stream(segment)
         self._next(end)
         self._assembler.expect(segment, self._offset_s)
         self._spoken_s[segment.index] = self._around.mono() - quiet_s
+        if hearing is None:
+            self._decode(segment, options)
+            return
+        self._hearings[segment.index] = hearing
+        hearing.result.add_done_callback(lambda done: self._heard(segment, options, done))
+
+    def _end_stream(self, segment: SegmentReady) -> Hearing | None:
+        """Return the stream that will give the segment's final, if there is one."""
+        live, self._live = self._live, None
+        if live is None:
+            return None
+        if self._around.streams is not self._around.scheduler:
+            live.cancel()
+            return None
+        return live.close(segment)
+
+    def _heard(
+        self, segment: SegmentReady, options: DecodeOptions, done: "asyncio.Future[Hypothesis]"
+    ) -> None:
+        """A stream that ended with its segment was heard, or lost: then decode the segment."""
+        if self._hearings.pop(segment.index, None) is None:
+            return  # given up
+        if done.cancelled() or done.exception() is not None:
+            self._decode(segment, options)
+        else:
+            self._answered(segment.index, done)
+
+    def _decode(self, segment: SegmentReady, options: DecodeOptions) -> None:
         # Due by the pace of a call, so that a file that runs ahead of it yields to live calls.
         paced_s = self._started_s + segment.end / self._rate_hz
         job = self._around.scheduler.submit(
@@ -153,17 +219,24 @@ class Segments:
 
     def give_up(self, reason: str) -> None:
         """Give every segment that has no answer an empty final."""
-        for index, job in sorted(self._jobs.items()):
-            job.cancel()
+        for index in sorted([*self._jobs, *self._hearings]):
+            work = self._jobs.pop(index, None) or self._hearings.pop(index)
+            work.cancel()
             self._lines(self._assembler.answer(index, reason))
-        self._jobs.clear()
 
     def stop(self) -> None:
         """Recognise the open segment no more."""
         self._partial.cancel()
+        self._drop_stream()
+
+    def _drop_stream(self) -> None:
+        if self._live is not None:
+            self._live.cancel()
+            self._live = None
 
     def _next(self, end: int) -> None:
         """A segment begins, or will."""
+        self._drop_stream()
         self._open_options = self._options
         self._partial.begin(end)
 
@@ -221,11 +294,12 @@ class Segments:
                 return
             text = agreement.push(done.result().text)
             if text is not None:
-                self._around.emit(
-                    Partial(self._call_id, self._leg_id, _utc(), text, start_s, end_s)
-                )
+                self._tell_partial(text, start_s, end_s)
 
         job.result.add_done_callback(answered)
+
+    def _tell_partial(self, text: str, start_s: float, end_s: float) -> None:
+        self._around.emit(Partial(self._call_id, self._leg_id, _utc(), text, start_s, end_s))
 
 
 def _utc() -> datetime:

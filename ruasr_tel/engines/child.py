@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import contextlib
+import math
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ import structlog
 
 from ruasr_tel.engines import wire
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.hearing import Hearing, Hearings
 from ruasr_tel.errors import (
     ConfigError,
     DecodeError,
@@ -58,7 +60,9 @@ class Child(asyncio.Protocol):
     info: EngineInfo
     load_s: float
 
-    def __init__(self, process: Process, spec: EngineSpec) -> None:
+    def __init__(
+        self, process: Process, spec: EngineSpec, hangs_after_s: Callable[[float], float]
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.pid = process.pid
         self.alive = True
@@ -70,6 +74,9 @@ class Child(asyncio.Protocol):
         self._ready: asyncio.Future[wire.Ready] = loop.create_future()
         self._pending: dict[int, asyncio.Future[list[Hypothesis]]] = {}
         self._requests = 0
+        self._hangs_after_s = hangs_after_s
+        self._hearings = Hearings(self._send_piece)
+        self._stream_watch: asyncio.TimerHandle | None = None
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._verdict = ""  # why we ended it
         self._killed = False
@@ -78,8 +85,19 @@ class Child(asyncio.Protocol):
         self._life = asyncio.create_task(self._live(), name="engine life")
 
     @classmethod
-    async def spawn(cls, spec: EngineSpec, load_timeout_s: float) -> "Child":
+    async def spawn(
+        cls,
+        spec: EngineSpec,
+        load_timeout_s: float,
+        hangs_after_s: Callable[[float], float] = lambda audio_s: math.inf,
+    ) -> "Child":
         """Start a process and wait until it has loaded the model.
+
+        Args:
+            spec: what to load.
+            load_timeout_s: longest wait for it.
+            hangs_after_s: tells for how long the process may take in nothing of so many seconds of
+                streams before it counts as hung and is killed.
 
         Raises:
             ModelLoadError: the model cannot be used, or took too long.
@@ -100,7 +118,7 @@ class Child(asyncio.Protocol):
         except BaseException:
             ours.close()
             raise
-        child = cls(process, spec)
+        child = cls(process, spec, hangs_after_s)
         try:
             await asyncio.get_running_loop().create_connection(lambda: child, sock=ours)
             await child._load(load_timeout_s)
@@ -143,6 +161,15 @@ class Child(asyncio.Protocol):
         finally:
             hang.cancel()
             self._pending.pop(number, None)
+
+    def open_stream(self, sample_rate_hz: int, options: DecodeOptions) -> Hearing:
+        """Return a new stream through the process; it must be alive and its engine streaming."""
+        return self._hearings.open(sample_rate_hz, options)
+
+    @property
+    def lag_s(self) -> float:
+        """For how long it has taken in nothing although audio of streams waits."""
+        return self._hearings.lag_s
 
     async def ended(self) -> str:
         """Wait for its end; return why it ended."""
@@ -191,6 +218,23 @@ class Child(asyncio.Protocol):
             loop = asyncio.get_running_loop()
             self._grace = loop.call_later(GRACE_S, self.kill, "it closed its socket")
 
+    def _send_piece(self, piece: wire.Audio) -> None:
+        if not self.alive:
+            return  # the streams are told when it is known why
+        self._write(b"".join(wire.encode_piece(piece)))
+        if self._stream_watch is None:
+            self._watch_streams()
+
+    def _watch_streams(self) -> None:
+        """See that streams are advanced; look again for as long as audio of them waits."""
+        lag_s, limit_s = self._hearings.lag_s, self._hangs_after_s(self._hearings.owed_s)
+        self._stream_watch = None
+        if lag_s >= limit_s:
+            self.kill(f"streams were not advanced within {limit_s:.1f} s")
+        elif self._hearings.waits and math.isfinite(limit_s):
+            loop = asyncio.get_running_loop()
+            self._stream_watch = loop.call_later(limit_s - lag_s, self._watch_streams)
+
     def _write(self, data: bytes | memoryview) -> None:
         assert self._transport is not None
         self._transport.write(data)
@@ -208,6 +252,8 @@ class Child(asyncio.Protocol):
             case wire.Refused(request=number, reason=reason):
                 if number in self._pending:
                     _fail(self._pending[number], DecodeError(reason))
+            case wire.Heard() | wire.Finished() | wire.Lost():
+                self._hearings.receive(message)
 
     async def _load(self, timeout_s: float) -> None:
         self._write(wire.encode_spec(self._spec))
@@ -234,8 +280,11 @@ class Child(asyncio.Protocol):
         _fail(self._ready, self._load_error(reason))
         if not self._ready.cancelled():
             self._ready.exception()  # nobody may be waiting for it any more
+        if self._stream_watch is not None:
+            self._stream_watch.cancel()
         for answer in self._pending.values():
             _fail(answer, EngineDied(reason))
+        self._hearings.fail(EngineDied(reason))
         return reason
 
     def _retire(self) -> None:

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.engines.child import Child
+from ruasr_tel.engines.hearing import Hearing
 from ruasr_tel.engines.prepare import check
 from ruasr_tel.errors import DecodeError, EngineDied
 from ruasr_tel.section import Section
@@ -94,7 +95,7 @@ class EngineProcess:
             ModelLoadError: the model cannot be used.
             ConfigError: the engine or its provider is not available.
         """
-        child = await Child.spawn(self._spec, self._config.load_timeout_s)
+        child = await self._spawn()
         self._adopt(child)
         self._supervisor = asyncio.create_task(self._supervise(child), name="engine supervisor")
         return self.info
@@ -126,12 +127,33 @@ class EngineProcess:
             raise DecodeError("a batch of no segments")
         for samples, rate_hz in batch:
             check(samples, rate_hz)
-        audio_s = sum(len(samples) / rate_hz for samples, rate_hz in batch)
-        config = self._config
-        limit_s = config.hang_timeout_s + config.hang_timeout_per_audio_s * audio_s
+        limit_s = self._hangs_after_s(sum(len(samples) / rate_hz for samples, rate_hz in batch))
         async with self._free:
             child = await self._living()
             return await child.decode(batch, limit_s, options)
+
+    def open_stream(self, sample_rate_hz: int, options: DecodeOptions = PLAIN) -> Hearing | None:
+        """Return a new stream; None while there is no child, or if its engine takes none.
+
+        Args:
+            sample_rate_hz: of the audio that will be pushed.
+            options: what is asked of it.
+        """
+        if self._child is None or not self.info.streaming:
+            return None
+        return self._child.open_stream(sample_rate_hz, options)
+
+    @property
+    def lag_s(self) -> float:
+        """For how long the engine has taken in nothing although audio of streams waits."""
+        return 0.0 if self._child is None else self._child.lag_s
+
+    def _hangs_after_s(self, audio_s: float) -> float:
+        config = self._config
+        return config.hang_timeout_s + config.hang_timeout_per_audio_s * audio_s
+
+    async def _spawn(self) -> Child:
+        return await Child.spawn(self._spec, self._config.load_timeout_s, self._hangs_after_s)
 
     async def _living(self) -> Child:
         while self._child is None:
@@ -178,7 +200,7 @@ class EngineProcess:
         while True:
             await asyncio.sleep(backoff.pause_s())
             try:
-                return await Child.spawn(self._spec, self._config.load_timeout_s)
+                return await self._spawn()
             except Exception as exc:  # noqa: BLE001 - calls wait: whatever it is, try again
                 if str(exc) != said:
                     _log.error("engine does not start again", reason=str(exc))

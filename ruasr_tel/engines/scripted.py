@@ -16,6 +16,9 @@ resampler would change it). Options of its spec:
                          phrases, in order; of a closed list the phrase is heard whose number is the
                          count of words, with match 1, or with match 0 `[unk]` if it is listed, else
                          the last phrase; other readings end with `вариант 2`, `вариант 3`, …
+    streaming            whether it takes streams, default false; it says after each piece what it
+                         would say to all audio so far
+    chunk_s              as in EngineInfo, default 0
     fail_load            `model`, `config`, `crash`, `exit`, `hang`: how loading goes wrong
 
 Its `model_dir` may be None; a folder that does not exist is a ModelLoadError.
@@ -29,7 +32,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, EngineSpec, Hypothesis, Piece
 from ruasr_tel.engines.prepare import UNKNOWN
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.types import Waveform
@@ -58,6 +61,14 @@ LOG_PROB = -0.25
 _FOR_EVER_S = 3600.0
 
 
+class ScriptedStream:
+    """All audio of one stream so far."""
+
+    def __init__(self, options: DecodeOptions) -> None:
+        self.options = options
+        self.audio: Waveform = np.zeros(0, dtype=np.float32)
+
+
 class ScriptedEngine:
     """Answers by rule; see the module's text."""
 
@@ -78,6 +89,8 @@ class ScriptedEngine:
             hotwords=bool(options.get("hotwords", False)),
             closed_lists=bool(options.get("closed_lists", False)),
             alternatives=int(options.get("alternatives", 1)),
+            streaming=bool(options.get("streaming", False)),
+            chunk_s=float(options.get("chunk_s", 0.0)),
         )
 
     @property
@@ -100,6 +113,30 @@ class ScriptedEngine:
         _misbehave(peaks)
         answers = [self._answer(*pair, options) for pair in zip(segments, peaks, strict=True)]
         return answers + answers[:1] if MISCOUNTS in peaks else answers
+
+    def open_stream(self, options: DecodeOptions = PLAIN) -> "ScriptedStream":
+        """Return a new stream."""
+        return ScriptedStream(options)
+
+    def advance(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
+        """Return what each stream would be as a segment, or what a marker in a piece asks for.
+
+        Raises:
+            DecodeError: a piece holds the marker RAISES.
+            RuntimeError: a piece holds the marker CRASHES.
+        """
+        audio_s = sum(len(piece.samples) for piece in pieces) / self._info.sample_rate_hz
+        time.sleep(self._delay_s + self._delay_per_audio_s * audio_s)
+        peaks = [peak(piece.samples) for piece in pieces]
+        _misbehave(peaks)
+        answers = [self._hear(piece) for piece in pieces]
+        return answers + answers[:1] if MISCOUNTS in peaks else answers
+
+    def _hear(self, piece: Piece) -> Hypothesis:
+        stream = piece.stream
+        assert isinstance(stream, ScriptedStream)
+        stream.audio = np.concatenate([stream.audio, piece.samples])
+        return self._answer(stream.audio, peak(stream.audio), stream.options)
 
     def _answer(self, segment: Waveform, loudest: int, options: DecodeOptions) -> Hypothesis:
         words, match = self._words(segment, loudest), None
@@ -143,7 +180,7 @@ def _choose(count: int, phrases: Sequence[str]) -> tuple[list[str], float]:
 
 def peak(segment: Waveform) -> int:
     """Return the loudest sample of float32 audio as the int16 value it came from."""
-    return round(float(np.abs(segment).max()) * 32768)
+    return round(float(np.abs(segment).max(initial=0.0)) * 32768)
 
 
 def create(spec: EngineSpec) -> ScriptedEngine:

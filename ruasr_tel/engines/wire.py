@@ -85,10 +85,12 @@ class Heard:
     """What the engine took in of streams, all together.
 
     Attributes:
-        streams: of each, its number, how many pieces of it were heard so far, and its text if that
-            has changed, else None.
+        pieces: of all streams together, how many of those that came do not wait any more.
+        streams: of each stream that was advanced and goes on, its number, how many pieces of it
+            were heard so far, and its text if that has changed, else None.
     """
 
+    pieces: int
     streams: tuple[tuple[int, int, str | None], ...]
 
 
@@ -347,7 +349,9 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
     "Failed": lambda body: Failed(**body),
     "Decoded": lambda body: Decoded(body["request"], tuple(map(_hypothesis, body["hypotheses"]))),
     "Refused": lambda body: Refused(**body),
-    "Heard": lambda body: Heard(tuple((int(n), int(k), t) for n, k, t in body["streams"])),
+    "Heard": lambda body: Heard(
+        body["pieces"], tuple((int(n), int(k), t) for n, k, t in body["streams"])
+    ),
     "Finished": lambda body: Finished(body["stream"], _hypothesis(body["hypothesis"])),
     "Lost": lambda body: Lost(**body),
 }

@@ -14,12 +14,20 @@ import time
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from queue import SimpleQueue
+from typing import cast
 
 import numpy as np
 
 from ruasr_tel.engines import wire
-from ruasr_tel.engines.base import Engine, EngineFactory, EngineSpec
+from ruasr_tel.engines.base import (
+    Engine,
+    EngineFactory,
+    EngineSpec,
+    Piece,
+    StreamingEngine,
+)
 from ruasr_tel.engines.prepare import clip, prepare
+from ruasr_tel.engines.streams import Streams
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 
 ENGINE_GROUP = "ruasr_tel.engines"
@@ -71,6 +79,7 @@ class Worker:
         self._sock = sock
         self._sending = threading.Lock()
         self._requests: SimpleQueue[wire.Request] = SimpleQueue()
+        self._streams: Streams | None = None  # made before the server learns that it may stream
 
     def run(self) -> None:
         """Load what the first frame asks for, then decode until the socket is closed."""
@@ -83,6 +92,8 @@ class Worker:
             unit = parser.filled(count)
             if isinstance(unit, wire.Request):
                 self._requests.put(unit)
+            elif unit is not None and self._streams is not None:
+                self._streams.put(unit)
 
     def _read_spec(self) -> EngineSpec | None:
         """Return the spec, or None if the server is gone before it was sent."""
@@ -107,6 +118,9 @@ class Worker:
         except (ConfigError, ModelLoadError) as exc:
             self._send(wire.Failed(type(exc).__name__, str(exc)))
             return
+        if engine.info.streaming:
+            self._streams = Streams(cast(StreamingEngine, engine), self._send)
+            _thread("streams", self._streams.run)
         for index in range(spec.threads):
             _thread(f"decode-{index}", self._decode, engine)
         self._send(wire.Ready(engine.info, time.monotonic() - began_s))
@@ -119,8 +133,7 @@ class Worker:
         try:
             frame = wire.encode_message(message)
         except TypeError as exc:
-            assert isinstance(message, wire.Decoded)
-            frame = wire.encode_message(wire.Refused(message.request, _describe(exc)))
+            frame = wire.encode_message(_instead(message, _describe(exc)))
         try:
             with self._sending:
                 self._sock.sendall(frame)
@@ -152,6 +165,18 @@ def _probe(engine: Engine) -> None:
             f"model {engine.info.model} loads, but cannot decode one second of noise: "
             f"{answer.reason}"
         )
+    if engine.info.streaming:
+        streaming = cast(StreamingEngine, engine)
+        waveform = prepare(noise, rate_hz, engine.info)
+        streaming.advance([Piece(streaming.open_stream(), waveform, last=True)])
+
+
+def _instead(message: wire.Message, reason: str) -> wire.Message:
+    """Return what to send for an answer that holds what cannot be sent."""
+    if isinstance(message, wire.Finished):
+        return wire.Lost(message.stream, reason)
+    assert isinstance(message, wire.Decoded)
+    return wire.Refused(message.request, reason)
 
 
 def _describe(exc: Exception) -> str:

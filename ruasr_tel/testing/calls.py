@@ -1,16 +1,29 @@
 """A whole core in one process, for tests of doors: scripted engine, energy detector, no files."""
 
 import asyncio
+import contextlib
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ruasr_tel.call import Calls, CallsConfig
-from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines import wire
+from ruasr_tel.engines.base import (
+    PLAIN,
+    DecodeOptions,
+    Engine,
+    EngineInfo,
+    EngineSpec,
+    Hypothesis,
+    StreamingEngine,
+)
+from ruasr_tel.engines.hearing import Hearing, Hearings
 from ruasr_tel.engines.prepare import clip, prepare
 from ruasr_tel.engines.scripted import create
+from ruasr_tel.engines.streams import Streams
 from ruasr_tel.errors import DecodeError
 from ruasr_tel.events import Event
 from ruasr_tel.metrics import Metrics
@@ -38,6 +51,7 @@ class ThreadHost:
     def __init__(self, engine: Engine, slots: int = 2) -> None:
         self._engine = engine
         self.slots = slots
+        self._hearings: Hearings | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -53,6 +67,32 @@ class ThreadHost:
             DecodeError: the engine could not.
         """
         return await asyncio.to_thread(self._decode, batch, options)
+
+    def open_stream(self, sample_rate_hz: int, options: DecodeOptions = PLAIN) -> Hearing | None:
+        """Return a new stream; None if the engine takes none."""
+        if not self.info.streaming:
+            return None
+        if self._hearings is None:
+            self._hearings = self._begin_streams()
+        return self._hearings.open(sample_rate_hz, options)
+
+    @property
+    def lag_s(self) -> float:
+        """For how long the engine has taken in nothing although audio of streams waits."""
+        return 0.0 if self._hearings is None else self._hearings.lag_s
+
+    def _begin_streams(self) -> Hearings:
+        loop = asyncio.get_running_loop()
+
+        def tell(message: wire.Message) -> None:
+            assert isinstance(message, wire.Heard | wire.Finished | wire.Lost)
+            with contextlib.suppress(RuntimeError):  # the test is over
+                loop.call_soon_threadsafe(hearings.receive, message)
+
+        streams = Streams(cast(StreamingEngine, self._engine), tell)
+        hearings = Hearings(streams.put)
+        threading.Thread(target=streams.run, daemon=True, name="streams").start()
+        return hearings
 
     def _decode(
         self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import structlog
 
+from ruasr_tel.engines import wire
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, Hypothesis
+from ruasr_tel.engines.hearing import Hearing, Hearings
 from ruasr_tel.errors import DecodeError, EngineDied, Overloaded
 from ruasr_tel.scheduler import Job, Priority, Scheduler, SchedulerConfig
 from ruasr_tel.types import Samples
@@ -27,6 +29,9 @@ class FakeHost:
         self.decodes: list[tuple[Sequence[tuple[Samples, int]], Decode]] = []
         self.options: list[DecodeOptions] = []
         self._more = asyncio.Condition()
+        self.pieces: list[wire.Audio] = []
+        self.clock = Clock()
+        self.hearings = Hearings(self.pieces.append, self.clock)
 
     async def decode(
         self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
@@ -37,6 +42,13 @@ class FakeHost:
             self.decodes.append((batch, answer))
             self._more.notify_all()
         return await answer
+
+    def open_stream(self, sample_rate_hz: int, options: DecodeOptions = PLAIN) -> Hearing | None:
+        return self.hearings.open(sample_rate_hz, options)
+
+    @property
+    def lag_s(self) -> float:
+        return self.hearings.lag_s
 
     async def decode_number(self, number: int) -> Decode:
         """Wait for the `number`-th decode, counted from 0; return its future."""

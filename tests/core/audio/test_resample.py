@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruasr_tel.audio.resample import Downsampler, resample
+from ruasr_tel.audio.resample import Downsampler, Upsampler, resample, stream_resampler
 from ruasr_tel.errors import AudioFormatError
 from ruasr_tel.types import Samples, Waveform
 
@@ -160,3 +160,49 @@ def test_one_shot_of_clipped_audio_stays_within_one() -> None:
 
     assert output.max() == 1
     assert output.min() == -1
+
+
+RAISED = [(8000, 16000), (11025, 16000), (12000, 16000)]
+
+
+@given(
+    rates=st.sampled_from([*RAISED, (48000, 16000), (16000, 16000)]),
+    count=st.integers(0, 2000),
+    cuts=st.lists(st.integers(0, 2000), max_size=30),
+)
+def test_any_split_of_a_stream_gives_all_of_it_bit_for_bit(
+    rates: tuple[int, int], count: int, cuts: list[int]
+) -> None:
+    from_hz, to_hz = rates
+    samples = noise(count)
+    once, often = stream_resampler(from_hz, to_hz), stream_resampler(from_hz, to_hz)
+    whole = np.concatenate([once.push(samples), once.finish()])
+    places = [0, *sorted(min(cut, count) for cut in cuts), count]
+    parts = [often.push(samples[start:end]) for start, end in pairwise(places)]
+    assert np.concatenate([*parts, often.finish()]).tobytes() == whole.tobytes()
+    assert abs(len(whole) - count * to_hz / from_hz) <= 1
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), RAISED)
+@pytest.mark.parametrize("frequency_hz", [300, 1000, 3000, 3400])
+def test_a_raised_rate_keeps_time_level_and_nothing_above(
+    from_hz: int, to_hz: int, frequency_hz: int
+) -> None:
+    raised = Upsampler(from_hz, to_hz).push(tone(frequency_hz, from_hz))
+    wanted = tone(frequency_hz, to_hz)[: len(raised)].astype(np.float32) / 32768
+    middle = slice(200, -200)
+    error = raised[middle] - wanted[middle]
+    assert np.sqrt(np.mean(error**2) / np.mean(wanted[middle] ** 2)) < 0.01
+
+
+def test_a_raised_rate_is_at_hand_within_two_ms() -> None:
+    upsampler = Upsampler(8000, 16000)
+    assert upsampler.latency_s == 0.002
+    assert len(upsampler.push(noise(160))) >= 320 - 32
+
+
+def test_each_direction_has_its_own_filter() -> None:
+    with pytest.raises(AudioFormatError, match=r"^cannot convert 16000 Hz to 8000 Hz; use "):
+        Upsampler(16000, 8000)
+    with pytest.raises(AudioFormatError, match=r"^cannot convert 8000 Hz to 16000 Hz; use "):
+        Downsampler(8000, 16000)

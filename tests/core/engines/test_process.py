@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -204,6 +204,59 @@ async def test_only_the_guilty_segment_is_hit(marker: int, error: str, restarts:
         assert engine.restarts == restarts
 
 
+STREAMING = spec(streaming=True)
+
+
+async def test_streams_go_through_the_process() -> None:
+    async with started(STREAMING) as engine:
+        texts: asyncio.Queue[str] = asyncio.Queue()
+        hearing = engine.open_stream(RATE_HZ)
+        assert hearing is not None
+        hearing.on_text = texts.put_nowait
+        hearing.push(audio(1.0))
+        assert await texts.get() == "слово слово"
+        hearing.push(audio(0.5), last=True)
+        assert (await hearing.result).text == "слово слово слово"
+        assert texts.empty()
+
+
+async def test_an_engine_that_takes_no_streams_gives_none() -> None:
+    async with started(spec()) as engine:
+        assert engine.open_stream(RATE_HZ) is None
+
+
+async def test_streams_of_a_child_that_is_killed_are_lost_and_the_next_one_takes_more() -> None:
+    async with started(STREAMING) as engine:
+        streams = [engine.open_stream(RATE_HZ) for _ in range(5)]
+        for hearing in streams:
+            assert hearing is not None
+            hearing.push(audio(0.5))
+        kill(engine)
+        for hearing in streams:
+            assert hearing is not None
+            with pytest.raises(EngineDied, match=r"^killed by SIGKILL$"):
+                await hearing.result
+            hearing.push(audio(0.5), last=True)
+        [hypothesis] = await engine.decode([(audio(), RATE_HZ)])  # waits for the next child
+        assert hypothesis.text == "слово слово"
+        again = engine.open_stream(RATE_HZ)
+        assert again is not None
+        again.push(audio(0.5), last=True)
+        assert (await again.result).text == "слово"
+
+
+async def test_streams_that_hang_are_noticed() -> None:
+    async with started(STREAMING, IMPATIENT) as engine:
+        hung, other = engine.open_stream(RATE_HZ), engine.open_stream(RATE_HZ)
+        assert hung is not None
+        assert other is not None
+        hung.push(audio(0.5, scripted.HANGS))
+        other.push(audio(0.5), last=True)
+        for hearing in (hung, other):
+            with pytest.raises(EngineDied, match=r"^streams were not advanced within \d\.\d s$"):
+                await hearing.result
+
+
 async def test_more_decodes_than_threads_wait_their_turn() -> None:
     async with started(spec(delay_s=0.3), IMPATIENT) as engine:
         answers = await asyncio.gather(*(engine.decode([(audio(), RATE_HZ)]) for _ in range(4)))
@@ -241,8 +294,10 @@ async def test_a_child_that_ends_the_moment_it_is_ready_is_replaced(
     spawn = Child.spawn
     children: list[Child] = []
 
-    async def first_one_dies(engine_spec: EngineSpec, load_timeout_s: float) -> Child:
-        children.append(await spawn(engine_spec, load_timeout_s))
+    async def first_one_dies(
+        engine_spec: EngineSpec, load_timeout_s: float, hangs_after_s: Callable[[float], float]
+    ) -> Child:
+        children.append(await spawn(engine_spec, load_timeout_s, hangs_after_s))
         if len(children) == 1:
             os.kill(children[0].pid, signal.SIGKILL)
             await children[0].ended()

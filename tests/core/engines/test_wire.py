@@ -62,6 +62,7 @@ MESSAGES = st.one_of(
     st.builds(wire.Refused, st.integers(0), st.text()),
     st.builds(
         wire.Heard,
+        st.integers(0),
         st.lists(
             st.tuples(st.integers(0), st.integers(0), st.none() | st.text(max_size=9)), max_size=3
         ).map(tuple),
@@ -206,7 +207,8 @@ def test_what_is_no_spec_is_refused(body: bytes) -> None:
         b'{"message": "Ready", "info": {}, "load_s": 1}',
         b'{"message": "Decoded", "request": 1, "hypotheses": [{"text": ""}]}',
         b'{"message": "Decoded", "request": 1, "hypotheses": 3}',
-        b'{"message": "Heard", "streams": [[1, 2]]}',
+        b'{"message": "Heard", "pieces": 1, "streams": [[1, 2]]}',
+        b'{"message": "Heard", "streams": []}',
         b'{"message": "Finished", "stream": 1, "hypothesis": null}',
         b'{"message": "Lost"}',
     ],

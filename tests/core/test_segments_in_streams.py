@@ -1,0 +1,235 @@
+"""Segments that a streaming engine hears while they are spoken: each gets exactly one final."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ruasr_tel.boundary import BoundaryConfig
+from ruasr_tel.call import Call, Calls
+from ruasr_tel.engines import scripted, wire
+from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.hearing import Hearing, Hearings
+from ruasr_tel.engines.prepare import prepare
+from ruasr_tel.engines.scripted import create
+from ruasr_tel.engines.streams import Streams
+from ruasr_tel.errors import EngineDied
+from ruasr_tel.events import CallEnded, Event, Final, Partial
+from ruasr_tel.leg import Leg
+from ruasr_tel.partials import PartialsConfig
+from ruasr_tel.profile import Profile
+from ruasr_tel.scheduler import Scheduler, SchedulerConfig
+from ruasr_tel.segments import Surroundings
+from ruasr_tel.testing import (
+    TIMEOUT_S,
+    Recorder,
+    ThreadHost,
+    phrase,
+    running_calls,
+    silence,
+    tone,
+)
+from ruasr_tel.types import CallId, LegId, Samples
+from ruasr_tel.vad import VadBatcher, VadConfig
+from ruasr_tel.vad.energy import EnergyVad
+
+STREAMING = EngineSpec("scripted", "scripted", options={"streaming": True, "alternatives": 2})
+SHORT = Profile(boundary=BoundaryConfig(max_segment_s=2.0))
+
+
+class DrivenHost:
+    """A streaming engine that advances, loses streams and dies when the test says so."""
+
+    def __init__(self) -> None:
+        self.engine = create(STREAMING)
+        self.slots = 1
+        self.decodes = 0
+        self.alive = True
+        self.messages: list[wire.Message] = []
+        self.begin()
+
+    def begin(self) -> None:
+        self.streams = Streams(self.engine, self.messages.append)
+        self.hearings = Hearings(self.streams.put)
+
+    @property
+    def info(self) -> EngineInfo:
+        return self.engine.info
+
+    async def decode(
+        self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
+        self.decodes += 1
+        return self.engine.decode([prepare(*one, self.info) for one in batch], options)
+
+    def open_stream(self, sample_rate_hz: int, options: DecodeOptions = PLAIN) -> Hearing | None:
+        return self.hearings.open(sample_rate_hz, options) if self.alive else None
+
+    @property
+    def lag_s(self) -> float:
+        return self.hearings.lag_s
+
+    def step(self) -> None:
+        self.streams.step()
+        self.deliver()
+
+    def deliver(self) -> None:
+        for message in self.messages:
+            assert isinstance(message, wire.Heard | wire.Finished | wire.Lost)
+            self.hearings.receive(message)
+        self.messages.clear()
+
+    def die(self) -> None:
+        self.messages.clear()
+        lost = self.hearings
+        self.begin()
+        lost.fail(EngineDied("killed by SIGKILL"))
+
+
+class DrivenLeg:
+    """A leg whose audio is scored by the test: nothing happens at a time of its own."""
+
+    def __init__(self, index: int, host: DrivenHost, scheduler: Scheduler) -> None:
+        self.events: list[Event] = []
+        batcher = VadBatcher(EnergyVad(), VadConfig())  # not started
+        around = Surroundings(
+            scheduler,
+            batcher,
+            self.events.append,
+            time.monotonic,
+            TIMEOUT_S,
+            streams=scheduler,
+        )
+        self.leg = Leg(CallId("c"), LegId(f"c/{index}"), 8000, SHORT, around)
+
+    def hear(self, audio: Samples) -> None:
+        self.leg.push(audio)
+        windows = self.leg.take_windows()
+        level = np.abs(windows).max(axis=1, initial=0.0)
+        self.leg.on_probabilities([float(one > 0.01) for one in level])
+
+    def finals(self) -> list[Final]:
+        return [event for event in self.events if isinstance(event, Final)]
+
+    def check(self, spoke: bool) -> None:
+        """See that every segment got one final with text, and every sample went somewhere."""
+        finals = self.finals()
+        assert [final.segment for final in finals] == list(range(len(finals)))
+        assert [final.error for final in finals] == [None] * len(finals)
+        assert all(final.text for final in finals)
+        assert bool(finals) == spoke
+        ledger = self.leg.ledger()
+        assert (ledger.difference, ledger.dropped) == (0, {})
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ("speak", "speak", "speak", "pause", "flush", "step", "lose", "die", "away")
+        ),
+        st.integers(0, 2),
+    ),
+    max_size=30,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(steps=STEPS)
+def test_any_order_of_streams_pieces_and_deaths_gives_each_segment_one_final(
+    steps: list[tuple[str, int]],
+) -> None:
+    asyncio.run(play(steps))
+
+
+async def play(steps: list[tuple[str, int]]) -> None:
+    host = DrivenHost()
+    scheduler = Scheduler(host, SchedulerConfig())
+    await scheduler.start()
+    legs = [DrivenLeg(index, host, scheduler) for index in range(3)]
+    flushes = []
+    for what, which in steps:
+        if what == "flush":
+            flushes.append(asyncio.create_task(legs[which].leg.flush()))
+        else:
+            do(what, which, host, legs[which])
+        await asyncio.sleep(0)
+    flushes += [asyncio.create_task(leg.leg.flush()) for leg in legs]
+    async with asyncio.timeout(TIMEOUT_S):
+        while not all(flush.done() for flush in flushes):
+            host.step()
+            await asyncio.sleep(0)
+    for leg in legs:
+        leg.check(spoke=("speak", legs.index(leg)) in steps)
+        leg.leg.close()
+    assert not len(host.hearings)
+    await scheduler.close()
+
+
+def do(what: str, which: int, host: DrivenHost, leg: DrivenLeg) -> None:
+    match what:
+        case "speak":
+            leg.hear(tone(0.6))
+        case "pause":
+            leg.hear(silence(0.7))
+        case "step":
+            host.step()
+        case "die":
+            host.die()
+        case "away":
+            host.alive = not host.alive
+        case "lose":
+            host.hearings.receive(wire.Lost(host.hearings._numbers - which, "lost"))
+
+
+async def test_finals_come_from_the_stream_and_nothing_is_decoded_twice() -> None:
+    host = DrivenHost()
+    scheduler = Scheduler(host, SchedulerConfig())
+    await scheduler.start()
+    leg = DrivenLeg(0, host, scheduler)
+    for _ in range(3):
+        leg.hear(tone(0.5))
+        host.step()
+    leg.hear(silence(0.7))
+    host.step()
+    await asyncio.sleep(0)  # the stream's future tells of it
+    (final,) = leg.finals()
+    assert final.text.split() == ["слово"] * 3
+    assert final.error is None
+    assert host.decodes == 0
+    partials = [event for event in leg.events if isinstance(event, Partial)]
+    assert [len(partial.text.split()) for partial in partials] == [1, 2, 3]
+    assert partials[0].start_s == final.start_s
+    await scheduler.close()
+
+
+def listen(calls: Calls, recorder: Recorder) -> tuple[Call, Leg]:
+    call = calls.open(door="test", call_id=CallId("c"), peer="here", on_event=recorder)
+    return call, call.open_leg(8000)
+
+
+async def test_a_profile_without_partials_shows_none_and_still_streams() -> None:
+    recorder = Recorder()
+    quiet = Profile(partials=PartialsConfig(enabled=False), alternatives=2)
+    host = ThreadHost(create(STREAMING))
+    async with running_calls(host, profiles={"default": quiet}) as calls:
+        call, leg = listen(calls, recorder)
+        leg.push(phrase((1.0, 1.0)))
+        await asyncio.wait_for(call.end("hangup"), TIMEOUT_S)
+        (end,) = recorder.of(CallEnded)
+    (final,) = recorder.of(Final)
+    assert (final.text.split()[0], recorder.of(Partial)) == ("слово", [])
+    assert len(final.alternatives) == 1
+    assert all(ledger.difference == 0 for ledger in end.ledgers.values())
+
+
+async def test_a_segment_whose_stream_hurts_the_engine_is_decoded_and_its_error_told() -> None:
+    recorder = Recorder()
+    async with running_calls(ThreadHost(create(STREAMING))) as calls:
+        call, leg = listen(calls, recorder)
+        leg.push(np.clip(tone(1.0), -scripted.RAISES, scripted.RAISES).astype(np.int16))
+        await asyncio.wait_for(call.end("hangup"), TIMEOUT_S)
+    (final,) = recorder.of(Final)
+    assert final.error is not None
