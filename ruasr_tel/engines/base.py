@@ -75,6 +75,8 @@ class EngineInfo:
         hotwords: whether it can prefer phrases.
         closed_lists: whether it can decode to a closed list of phrases.
         alternatives: the most readings it gives of one segment.
+        slots: how many decodes at once it gains from; 0: as many as there are threads.
+        fallback: why it does not run where it should, for the log; empty if it does.
     """
 
     engine: str
@@ -90,6 +92,8 @@ class EngineInfo:
     hotwords: bool = False
     closed_lists: bool = False
     alternatives: int = 1
+    slots: int = 0
+    fallback: str = ""
 
 
 class Engine(Protocol):
@@ -163,7 +167,7 @@ class EngineSpec:
         model: the model's name, as shown to people.
         model_dir: folder of the model's files, or None for an engine without files.
         family: `nemo_ctc`, `transducer` or `nemo_transducer` for sherpa; free for other engines.
-        provider: `cpu` or `cuda`.
+        provider: `cpu`, `cuda`, or `auto`: CUDA where it works, else the CPU.
         threads: decodes at once; each has one intra-op thread.
         min_segment_s: the model's shortest segment.
         max_segment_s: the model's longest segment.

