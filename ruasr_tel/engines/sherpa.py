@@ -11,12 +11,16 @@ Audio comes at 16 kHz, the feature rate of every supported layout: resampled bef
 import ctypes
 import math
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.nearest import keep_to_list
+from ruasr_tel.engines.sherpa_hotwords import Hotwords, hotwords_for
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.models.graphs import check_graphs
 from ruasr_tel.models.probe import (
@@ -41,11 +45,28 @@ class SherpaEngine:
 
     Decoding releases the GIL and takes no lock, so several threads may decode at once; segments are
     never batched, because padding makes mixed lengths 2.3 times slower (our measurement).
+
+    Args:
+        recognizer: the greedy one.
+        info: what it is.
+        hotwords: how phrases are written for it, or None: it cannot prefer any.
+        load_beam: loads the recogniser that takes phrases, a second copy of the model; called when
+            somebody asks for phrases first.
     """
 
-    def __init__(self, recognizer: Any, info: EngineInfo) -> None:
+    def __init__(
+        self,
+        recognizer: Any,
+        info: EngineInfo,
+        hotwords: Hotwords | None = None,
+        load_beam: Callable[[], Any] | None = None,
+    ) -> None:
         self._recognizer = recognizer
         self._info = info
+        self._hotwords = hotwords
+        self._load_beam = load_beam
+        self._beam: Any = None
+        self._loading = threading.Lock()
 
     @property
     def info(self) -> EngineInfo:
@@ -60,13 +81,26 @@ class SherpaEngine:
         Raises:
             DecodeError: sherpa-onnx could not decode one of them.
         """
-        return [self._decode_one(samples) for samples in segments]
+        written = self._hotwords.write(options.phrases, options.boost) if self._hotwords else ""
+        heard = [self._decode_one(samples, written) for samples in segments]
+        if options.closed and options.phrases and self._info.closed_lists:
+            heard = [keep_to_list(one, options) for one in heard]
+        return heard
 
-    def _decode_one(self, samples: Waveform) -> Hypothesis:
+    def _searching(self) -> Any:
+        """Return the recogniser that takes phrases."""
+        assert self._load_beam is not None
+        with self._loading:
+            if self._beam is None:
+                self._beam = self._load_beam()
+            return self._beam
+
+    def _decode_one(self, samples: Waveform, hotwords: str) -> Hypothesis:
         try:
-            stream = self._recognizer.create_stream()
+            recognizer = self._searching() if hotwords else self._recognizer
+            stream = recognizer.create_stream(**({"hotwords": hotwords} if hotwords else {}))
             stream.accept_waveform(self._info.sample_rate_hz, samples)
-            self._recognizer.decode_stream(stream)
+            recognizer.decode_stream(stream)
             return _hypothesis(stream.result, confidence=self._info.confidence)
         except Exception as exc:  # the binding raises what C++ threw
             seconds = len(samples) / self._info.sample_rate_hz
@@ -139,8 +173,12 @@ def _try_cuda(provider: str) -> bool:
 def _engine(spec: EngineSpec, provider: str) -> SherpaEngine:
     files = _files_of(spec, provider)
     check_files(files, spec.family)
-    mel_bins = check_graphs(files, spec.family, read_tokens(files["tokens"]))
+    table = read_tokens(files["tokens"])
+    mel_bins = check_graphs(files, spec.family, table)
     recognizer = _load(spec, provider, files, mel_bins)
+    hotwords = None  # CTC with hotwords ends the process
+    if spec.family != NEMO_CTC:
+        hotwords = hotwords_for(table.symbols, files["tokens"].parent)
     info = EngineInfo(
         engine=spec.engine,
         model=spec.model,
@@ -149,8 +187,11 @@ def _engine(spec: EngineSpec, provider: str) -> SherpaEngine:
         max_segment_s=spec.max_segment_s,
         confidence=spec.family != NEMO_CTC,
         provider=provider,
+        hotwords=hotwords is not None,
+        closed_lists=hotwords is not None,
     )
-    return SherpaEngine(recognizer, info)
+    beam = partial(_load, spec, provider, files, mel_bins, hotwords)
+    return SherpaEngine(recognizer, info, hotwords, beam)
 
 
 def _files_of(spec: EngineSpec, provider: str) -> dict[str, Path]:
@@ -165,7 +206,14 @@ def _files_of(spec: EngineSpec, provider: str) -> dict[str, Path]:
     return find_files(folder, patterns, full_precision=provider == "cuda")
 
 
-def _load(spec: EngineSpec, provider: str, files: Mapping[str, Path], mel_bins: int) -> Any:
+def _load(
+    spec: EngineSpec,
+    provider: str,
+    files: Mapping[str, Path],
+    mel_bins: int,
+    hotwords: Hotwords | None = None,
+) -> Any:
+    """Return a greedy recogniser, or with `hotwords` one that takes phrases."""
     from sherpa_onnx import OfflineRecognizer
 
     makers: dict[str, Callable[..., Any]] = {
@@ -173,14 +221,17 @@ def _load(spec: EngineSpec, provider: str, files: Mapping[str, Path], mel_bins: 
         TRANSDUCER: OfflineRecognizer.from_transducer,
         NEMO_TRANSDUCER: OfflineRecognizer.from_transducer,
     }
-    model_type = {} if spec.family == NEMO_CTC else {"model_type": spec.family}
+    more = {} if spec.family == NEMO_CTC else {"model_type": spec.family}
+    if hotwords is not None:
+        more["decoding_method"] = "modified_beam_search"
+        if hotwords.pieces is not None:
+            more |= {"modeling_unit": "bpe", "bpe_vocab": str(hotwords.pieces)}
     try:
         recognizer = makers[spec.family](
             **{role: str(path) for role, path in files.items()},
-            **model_type,
+            **more,
             num_threads=1,  # two calls on one thread each beat one call on two (our measurement)
             feature_dim=mel_bins,
-            decoding_method="greedy_search",
             provider=provider,
         )
     except Exception as exc:  # the binding raises what C++ threw

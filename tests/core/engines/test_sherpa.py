@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from ruasr_tel.engines import sherpa
-from ruasr_tel.engines.base import Engine, EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.base import DecodeOptions, Engine, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.engines.sherpa import SherpaEngine, create, cuda_refusal
+from ruasr_tel.engines.sherpa_hotwords import Hotwords
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.models.catalog import Catalog, to_spec
 from tests.core.broken_models import CTC, MODELS_DIR, NEMO, TRANSDUCER, good_model
@@ -68,7 +69,12 @@ def test_the_engine_tells_what_it_is(ctc: Engine, transducer: Engine) -> None:
         engine="sherpa", model="ru-mini-ctc-8k", sample_rate_hz=16000, confidence=False
     )
     assert transducer.info == EngineInfo(
-        engine="sherpa", model="ru-mini-transducer-8k", sample_rate_hz=16000, confidence=True
+        engine="sherpa",
+        model="ru-mini-transducer-8k",
+        sample_rate_hz=16000,
+        confidence=True,
+        hotwords=True,
+        closed_lists=True,
     )
 
 
@@ -125,6 +131,44 @@ def test_threads_share_one_engine(engine: Engine, spoken: list[Prompt]) -> None:
     assert together == alone * 2
 
 
+def test_a_transducer_prefers_phrases_and_keeps_to_lists(
+    transducer: Engine, spoken: list[Prompt]
+) -> None:
+    short = [prompt for prompt in spoken if len(prompt.samples) < 7 * 16000]
+    samples = [prompt.samples for prompt in short]
+    preferred = DecodeOptions(phrases=("несуществующее слово", "пин 5"), boost=3.0)
+    led = transducer.decode(samples, preferred)
+    assert all(
+        letter_errors(h.text, p.text) < 0.2 * len(p.text) for h, p in zip(led, short, strict=True)
+    )
+    phrases = tuple(prompt.text for prompt in spoken)
+    found = transducer.decode(samples, DecodeOptions(phrases=phrases, closed=True))
+    assert [one.text for one in found] == [prompt.text for prompt in short]
+    other = DecodeOptions(phrases=("да", "нет", "[unk]"), closed=True)
+    wrong = transducer.decode(samples, other)
+    assert all(one.text.startswith("[unk]") for one in wrong)
+    assert min(one.match or 0 for one in found) > 0.8 > 0.5 > max(one.match or 0 for one in wrong)
+
+
+def test_the_second_recogniser_is_loaded_once_and_only_when_asked_for() -> None:
+    made: list[FakeRecognizer] = []
+
+    def load_beam() -> FakeRecognizer:
+        made.append(FakeRecognizer(text="да", tokens=["да"], timestamps=[0], ys_log_probs=[-1.0]))
+        return made[-1]
+
+    greedy = FakeRecognizer(text="до", tokens=["до"], timestamps=[0], ys_log_probs=[-1.0])
+    info = EngineInfo("sherpa", "fake", 16000, hotwords=True)
+    engine = SherpaEngine(greedy, info, Hotwords(("д", "а", " ")), load_beam)
+    audio = [np.zeros(1600, dtype=np.float32)]
+    assert engine.decode(audio)[0].text == "до"
+    assert made == []
+    for _ in range(2):
+        assert engine.decode(audio, DecodeOptions(phrases=("Да",)))[0].text == "да"
+    assert [one.hotwords for one in made] == [["да :1.50", "да :1.50"]]
+    assert greedy.hotwords == [""]
+
+
 def test_what_sherpa_raises_is_a_decode_error(ctc: Engine) -> None:
     with pytest.raises(DecodeError, match=r"could not decode a segment of 0\.00 s: "):
         ctc.decode([np.zeros(10, dtype=np.float32)])
@@ -135,8 +179,10 @@ class FakeRecognizer:
 
     def __init__(self, **result: Any) -> None:
         self._result = SimpleNamespace(**result)
+        self.hotwords: list[str] = []
 
-    def create_stream(self) -> Any:
+    def create_stream(self, hotwords: str = "") -> Any:
+        self.hotwords.append(hotwords)
         return SimpleNamespace(accept_waveform=lambda rate, samples: None, result=self._result)
 
     def decode_stream(self, stream: Any) -> None: ...
