@@ -63,6 +63,10 @@ class ModelsConfig(Section):
 
     dir: Path | None = None
     """Folder of the models' folders; null is the one that came with the server."""
+    endpoint: str | None = Field(None, pattern="^https?://")
+    """A mirror of huggingface.co for `models pull`; null is what HF_ENDPOINT says, or the hub."""
+    archive_mirror: str | None = Field(None, pattern="^https?://")
+    """Where `models pull` finds the archives that are not on the hub; null is their own site."""
 
 
 class EngineConfig(Section):

@@ -10,6 +10,7 @@
     │   ├── ModelLoadError     the model cannot be used: the operator is told, exit code 2
     │   ├── DecodeError        this segment gets an empty final with the reason
     │   └── EngineDied         the engine process ended under a segment; the scheduler tries again
+    ├── ModelPullError         a model was not brought, nothing was installed: exit code 1
     ├── FetchError             a recording cannot be had: its job fails, or tries again
     │   └── AddressRefused     nor will it ever be: this server does not go there
     ├── DeliveryError          a webhook was not taken: it is sent again later, or never
@@ -59,6 +60,10 @@ class DecodeError(EngineError):
 
 class EngineDied(EngineError):
     """The engine process ended or hung while it held a segment; the scheduler decides what next."""
+
+
+class ModelPullError(RuasrError):
+    """A model could not be brought, packed or removed; nothing was changed. Exit code 1."""
 
 
 class FetchError(RuasrError):

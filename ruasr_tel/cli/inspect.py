@@ -1,4 +1,4 @@
-"""`models`, `doctor` and `config`: what is there, and whether it can work."""
+"""`doctor` and `config`: what is there, and whether it can work."""
 
 import asyncio
 import contextlib
@@ -26,10 +26,8 @@ from ruasr_tel.config import Config, config_tree
 from ruasr_tel.config_show import reference, to_yaml
 from ruasr_tel.errors import ConfigError, ModelLoadError
 from ruasr_tel.log import set_up_logging
-from ruasr_tel.models.catalog import Catalog, default_models_dir
 from ruasr_tel.plugins import adapters
 
-models = typer.Typer(help="Recognition models.", no_args_is_help=True)
 config = typer.Typer(help="The configuration.", no_args_is_help=True)
 
 
@@ -48,24 +46,6 @@ def docs() -> None:
     """Print the reference of every key as Markdown; docs/configuration.md is this."""
     with one_sentence():
         out.print(reference(config_tree()), markup=False, end="")
-
-
-@models.command("list")
-def list_models(config: ConfigOption = None, settings: SetOption = None) -> None:
-    """Print the known models: whether they are here, their licence, how accurate they are."""
-    with one_sentence():
-        loaded = read_config(config, settings).config
-        catalog = Catalog.load(loaded.models.dir or default_models_dir())
-        in_use = catalog.entry(loaded.engine.model)
-        for entry in catalog.entries:
-            here = catalog.folder_of(entry).is_dir()
-            where = "" if here else ", not here"
-            used = ", in use" if entry is in_use else ""
-            also = f", also {' or '.join(entry.aliases)}" if entry.aliases else ""
-            out.print(f"[bold]{escape(entry.name + also)}[/] ({entry.licence}{where}{used})")
-            out.print(f"    {entry.accuracy}", markup=False)
-            if not here:
-                out.print(f"    bring it: {catalog.bring_command(entry)}", markup=False)
 
 
 def doctor(

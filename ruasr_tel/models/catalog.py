@@ -150,7 +150,7 @@ class Catalog:
         folder = Path(name_or_path).expanduser()
         if folder.is_dir():
             return Model(self._entry_for(folder, family), folder)
-        raise ConfigError(self._unknown(name_or_path))
+        raise ConfigError(self.unknown(name_or_path))
 
     def embedded_notice(self, model: Model) -> str | None:
         """Return the sentence that start-up and `doctor` say of an embedded model, else None."""
@@ -187,7 +187,8 @@ class Catalog:
             }
         )
 
-    def _unknown(self, name: str) -> str:
+    def unknown(self, name: str) -> str:
+        """Return the sentence about a name that nothing here has."""
         names = [key for entry in self.entries for key in (entry.name, *entry.aliases)]
         folded = {key.casefold(): key for key in names}
         near = difflib.get_close_matches(name.casefold(), folded, n=1)

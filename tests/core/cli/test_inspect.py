@@ -1,4 +1,4 @@
-"""`doctor`, `models list`, `config show` and `config docs`, on the models of the repository."""
+"""`doctor`, `config show` and `config docs`, on the models of the repository."""
 
 import errno
 import os
@@ -138,37 +138,6 @@ def test_a_foreign_variable_that_is_ignored_is_a_warning(monkeypatch: pytest.Mon
     assert result.exit_code == 0
     assert "warning: " in result.stderr
     assert "RECOGNITION_ATTEMPTS" in result.stderr
-
-
-# models list
-
-
-def test_every_known_model_is_listed_and_those_not_here_with_a_command_to_copy() -> None:
-    result = run("models", "list")
-    assert result.exit_code == 0
-    heads = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
-    assert heads[:3] == [
-        "ru-mini-ctc-8k (CC-BY-4.0, in use)",
-        "ru-mini-transducer-8k (CC-BY-4.0)",
-        "vosk-model-ru, also Vosk5 or vosk-model-ru-0.54 or alphacep/vosk-model-ru "
-        "(Apache-2.0, not here)",
-    ]
-    commands = [line.strip() for line in result.stdout.splitlines() if "bring it:" in line]
-    assert commands[0] == "bring it: ruasr-tel models pull vosk-model-ru"
-
-
-def test_a_configured_model_that_is_not_here_does_not_keep_the_list_back() -> None:
-    result = run("models", "list", "-s", "engine.model=Vosk5")
-    assert result.exit_code == 0
-    assert "(Apache-2.0, not here, in use)" in result.stdout
-
-
-def test_a_models_folder_without_a_catalogue_is_named(tmp_path: Path) -> None:
-    result = run("models", "list", "-s", f"models.dir={tmp_path}")
-    assert result.exit_code == 2
-    assert result.stderr == (
-        f"error: {tmp_path}/catalog.yaml cannot be read: {os.strerror(errno.ENOENT)}\n"
-    )
 
 
 # config
