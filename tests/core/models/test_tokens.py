@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ruasr_tel.errors import ModelLoadError
@@ -76,6 +76,7 @@ def test_a_huge_file_is_not_parsed(tmp_path: Path) -> None:
         read_tokens(path)
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=200))
 def test_any_bytes_give_a_list_or_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
