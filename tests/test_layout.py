@@ -37,6 +37,12 @@ TESTED_BY = {
     "ruasr_tel/store/migrations/versions/v0001_calls_recordings_deliveries.py": (
         _STORE + "test_migrations.py"
     ),
+    "adapters/ruasr_tel_adapters/audio_stream/__init__.py": (
+        "tests/adapters/audio_stream/test_config.py"
+    ),
+    "adapters/ruasr_tel_adapters/audio_stream/connection.py": (
+        "tests/adapters/audio_stream/test_server.py"
+    ),
     "adapters/ruasr_tel_adapters/ari/tap.py": "tests/adapters/ari/test_server.py",
     "adapters/ruasr_tel_adapters/rest/__init__.py": _REST + "test_server.py",
     "adapters/ruasr_tel_adapters/rest/api.py": _REST + "test_routes.py",

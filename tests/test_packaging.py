@@ -90,7 +90,15 @@ def test_every_entry_point_loads(wheel: zipfile.ZipFile) -> None:
     parser.read_string(wheel.read(listed).decode())
     assert {section: sorted(parser[section]) for section in parser.sections()} == {
         "console_scripts": ["ruasr-tel"],
-        "ruasr_tel.adapters": ["aeap", "ari", "asterisk_ws", "audiosocket", "rest", "vosk_ws"],
+        "ruasr_tel.adapters": [
+            "aeap",
+            "ari",
+            "asterisk_ws",
+            "audio_stream",
+            "audiosocket",
+            "rest",
+            "vosk_ws",
+        ],
         "ruasr_tel.engines": ["kaldi", "onnx", "scripted", "sherpa", "sherpa_online", "tone"],
     }
     for section in parser.sections():
@@ -102,7 +110,15 @@ def test_every_entry_point_loads(wheel: zipfile.ZipFile) -> None:
 def test_the_installed_distribution_has_the_same_entry_points() -> None:
     groups = ("ruasr_tel.adapters", "ruasr_tel.engines")
     assert {group: sorted(entry_points(group=group).names) for group in groups} == {
-        "ruasr_tel.adapters": ["aeap", "ari", "asterisk_ws", "audiosocket", "rest", "vosk_ws"],
+        "ruasr_tel.adapters": [
+            "aeap",
+            "ari",
+            "asterisk_ws",
+            "audio_stream",
+            "audiosocket",
+            "rest",
+            "vosk_ws",
+        ],
         "ruasr_tel.engines": ["kaldi", "onnx", "scripted", "sherpa", "sherpa_online", "tone"],
     }
 

@@ -67,10 +67,10 @@ class Calls:
         return self.asterisk(bytes(4))
 
     def freeswitch(
-        self, query: str = "", *, return_json: bool = False, old: bool = False
+        self, path: str = "/", *, return_json: bool = False, old: bool = False
     ) -> Outcome:
         call_id = str(uuid4())
-        socket = WebSocket(self._server.address, f"/?call_id={call_id}{query}")
+        socket = WebSocket(self._server.address, f"{path}?call_id={call_id}")
         module = clients.ModVosk(socket, return_json=return_json, old=old)
         for frame in clients.line(self._pcm, lambda: bool(module.results)):
             module.feed(frame)
@@ -84,7 +84,7 @@ class Calls:
         return self.freeswitch(old=True)
 
     def freeswitch_quiet(self) -> Outcome:
-        return self.freeswitch("&unchanged_partials=empty&words=0")
+        return self.freeswitch("/mod_vosk")
 
     def eagi(self) -> Outcome:
         call_id = str(uuid4())

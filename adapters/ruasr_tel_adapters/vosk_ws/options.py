@@ -189,6 +189,18 @@ _SETTINGS: dict[str, tuple[str, Callable[[object], object]]] = {
 """Key in config or URL -> field of Options and how to read it."""
 
 
+PATHS: Mapping[str, Mapping[str, str]] = {
+    "mod_vosk": {
+        "unchanged_partials": "empty",  # vosk-server#243: each repeated one is an event
+        "empty_partials_after_final": "2",  # a partial overwrites a final that is not read yet
+        "empty_final_after_s": "0",  # before December 2020 an empty final is taken for an answer
+        "words": "0",  # its return-json 0 does not look at them
+    },
+}
+"""Settings of clients that can say nothing but their URL, by path segment (FreeSWITCH mod_vosk,
+commit d118d67e, mod_vosk.c: vosk_asr_feed and vosk_asr_check_results)."""
+
+
 @dataclass(frozen=True, slots=True)
 class UrlSettings:
     """What a connection's URL says.
@@ -207,7 +219,8 @@ class UrlSettings:
 def parse_url(target: str) -> UrlSettings:
     """Return what a request target such as `/8000?words=0&profile=yesno` sets.
 
-    A path segment that is a rate sets it, other segments mean nothing; a later query wins.
+    A path segment that is a rate sets it, one of `PATHS` sets what that client needs, others mean
+    nothing; a later query wins.
 
     Args:
         target: path and query, as in the HTTP request line.
@@ -218,6 +231,7 @@ def parse_url(target: str) -> UrlSettings:
     path, _, query = target.partition("?")
     values: dict[str, str] = {}
     for segment in unquote(path).split("/"):
+        values.update(PATHS.get(segment, {}))
         if segment.isascii() and segment.isdigit() and _is_rate(segment):
             values["sample_rate"] = segment
     try:

@@ -10,6 +10,7 @@ from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.vosk_ws.config import VoskWsConfig
 from ruasr_tel_adapters.vosk_ws.options import (
+    PATHS,
     Options,
     UrlSettings,
     change_options,
@@ -119,6 +120,7 @@ def test_settings_of_several_messages_add_up() -> None:
         ("/asr/ru/", UrlSettings({})),
         ("/v1/77/999999/9999999/٨٠٠٠", UrlSettings({})),
         ("/8000?sample_rate=16000", UrlSettings({"sample_rate": "16000"})),
+        ("/mod_vosk?words=1", UrlSettings({**PATHS["mod_vosk"], "words": "1"})),
         ("/?words=0&profile=yesno", UrlSettings({"words": "0", "profile": "yesno"}, "yesno")),
         ("/?profile=", UrlSettings({"profile": ""})),
         ("/?call_id=17.42", UrlSettings({"call_id": "17.42"}, None, CallId("17.42"))),

@@ -1,0 +1,13 @@
+"""FreeSWITCH's mod_audio_stream and mod_audio_fork (docs/freeswitch.md)."""
+
+from ruasr_tel.plugins import Adapter
+from ruasr_tel_adapters.audio_stream.config import AudioStreamConfig
+from ruasr_tel_adapters.audio_stream.server import AudioStreamDoor, create
+
+__all__ = ["ADAPTER", "AudioStreamConfig", "AudioStreamDoor", "create"]
+
+ADAPTER = Adapter(
+    name="audio_stream",
+    config=AudioStreamConfig,
+    create=lambda config, server: create(config, server.calls),
+)

@@ -1,0 +1,233 @@
+"""The door on loopback, with peers that behave as FreeSWITCH's two modules do, and worse."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
+
+from ruasr_tel.call import Calls, CallsConfig
+from ruasr_tel.errors import ConfigError, PortTaken
+from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Final
+from ruasr_tel.testing.audio import phrase, silence
+from ruasr_tel.testing.calls import TIMEOUT_S, Recorder, running_calls
+from ruasr_tel.types import Samples
+from ruasr_tel_adapters.audio_stream import AudioStreamConfig, AudioStreamDoor, create
+
+SECOND = phrase((0.6, 1.0))
+"""What is recognised as something, and its pause."""
+
+
+@dataclass
+class House:
+    """A door, its calls, and what came of them."""
+
+    door: AudioStreamDoor
+    calls: Calls
+    heard: Recorder
+
+
+@asynccontextmanager
+async def house(limit: int = 500, **settings: object) -> AsyncIterator[House]:
+    heard = Recorder()
+    async with running_calls(publish=heard, config=CallsConfig(max_calls=limit)) as calls:
+        config = AudioStreamConfig.model_validate({"port": 0, "close_timeout_s": 0.2, **settings})
+        door = create(config, calls)
+        await door.start()
+        try:
+            yield House(door, calls, heard)
+        finally:
+            await door.close()
+
+
+def stereo(*channels: Samples) -> bytes:
+    return np.stack(channels, axis=1).astype("<i2").tobytes()
+
+
+async def play(socket: ClientConnection, audio: bytes, size: int = 640) -> None:
+    for at in range(0, len(audio), size):
+        await socket.send(audio[at : at + size])
+
+
+async def transcription(socket: ClientConnection) -> dict[str, Any]:
+    """Return the next final that comes back."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            message = json.loads(await socket.recv())
+            assert message["type"] == "transcription"
+            if message["data"]["is_final"]:
+                said: dict[str, Any] = message["data"]
+                return said
+
+
+async def test_mod_audio_stream_mono_with_metadata_that_is_no_json() -> None:
+    async with house() as at:
+        url = f"{at.door.url}/?call_id=fs-1&profile=yesno"
+        async with connect(url) as socket:  # offers permessage-deflate, as the module does
+            assert "Sec-WebSocket-Extensions" not in socket.response.headers  # type: ignore[union-attr]
+            await socket.send("hello, not JSON")
+            await play(socket, SECOND.tobytes())
+            data = await transcription(socket)
+        (ended,) = await at.heard.until(CallEnded)
+    (started,) = at.heard.of(CallStarted)
+    assert (started.call_id, started.profile, ended.reason) == ("fs-1", "yesno", "close")
+    assert (data["channel"], data["text"]) == (0, at.heard.of(Final)[0].text)
+    assert data["text"].startswith("слово")
+    (ledger,) = ended.ledgers.values()
+    assert (ledger.received, ledger.difference) == (len(SECOND), 0)
+
+
+async def test_mod_audio_fork_stereo_is_two_legs_of_one_call_and_keys_are_heard() -> None:
+    quiet = silence(len(SECOND) / 8000)
+    metadata = {"callSid": "fs-2", "sampleRate": 8000, "channels": 2}
+    async with house(partials=False) as at:
+        fork = Subprotocol("audio.drachtio.org")
+        async with connect(at.door.url, subprotocols=[fork], compression=None) as socket:
+            assert socket.subprotocol == fork
+            await socket.send(json.dumps(metadata))
+            await play(socket, stereo(SECOND, quiet), 641)
+            assert (await transcription(socket))["channel"] == 0
+            await play(socket, stereo(quiet, SECOND))
+            assert (await transcription(socket))["channel"] == 1
+            await socket.send('{"dtmf": "5"}')
+            await socket.send('{"reason": "stop metadata"}')
+        (ended,) = await at.heard.until(CallEnded)
+    assert [(final.leg_id, bool(final.text)) for final in at.heard.of(Final)] == [
+        ("fs-2/0", True),
+        ("fs-2/1", True),
+    ]
+    assert [key.digit for key in at.heard.of(Dtmf)] == ["5"]
+    assert [ledger.received for ledger in ended.ledgers.values()] == [2 * len(SECOND)] * 2
+
+
+async def test_the_last_words_before_a_hangup_are_not_lost() -> None:
+    async with house() as at:
+        async with connect(f"{at.door.url}/16000") as socket:
+            await play(socket, phrase((0.6, 0.0), sample_rate_hz=16_000).tobytes())
+        (ended,) = await at.heard.until(CallEnded)
+    assert at.heard.of(Final)[0].text
+    assert [ledger.sample_rate_hz for ledger in ended.ledgers.values()] == [16_000]
+
+
+async def test_a_reset_is_a_hangup_and_a_second_call_of_one_id_gets_its_own() -> None:
+    async with house() as at:
+        url = f"{at.door.url}/?call_id=one"
+        async with connect(url) as first, connect(url) as second:
+            await first.send(bytes(640))
+            await at.heard.until(CallStarted)
+            await second.send(bytes(640))
+            await at.heard.until(CallStarted, 2)
+            first.transport.abort()
+            await at.heard.until(CallEnded)
+        await at.heard.until(CallEnded, 2)
+    assert [each.call_id for each in at.heard.of(CallStarted)] == ["one", "one#2"]
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "says"),
+    [
+        ("/?sample_rate=44100", 400, "sample_rate: '44100' is not one of"),
+        ("/?profile=none", 400, "there is no profile 'none'"),
+    ],
+)
+async def test_a_bad_url_is_refused_before_the_handshake(
+    target: str, status: int, says: str
+) -> None:
+    async with house() as at:
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(at.door.url + target)
+    assert caught.value.response.status_code == status
+    assert says in (caught.value.response.body or b"").decode()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "code"), [({"channels": 7}, 1008), ({"profile": "none"}, 1008)]
+)
+async def test_bad_metadata_closes_with_a_reason(metadata: dict[str, object], code: int) -> None:
+    async with house() as at, connect(at.door.url) as socket:
+        await socket.send(json.dumps(metadata))
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        assert socket.close_code == code
+        assert socket.close_reason
+    assert at.heard.events == []
+
+
+async def test_a_full_server_says_so_before_and_after_the_handshake() -> None:
+    async with (
+        house(limit=1) as at,
+        connect(at.door.url) as first,
+        connect(at.door.url) as late,
+    ):
+        await first.send(bytes(640))
+        await at.heard.until(CallStarted)
+        with pytest.raises(InvalidStatus, match="503"):
+            await connect(at.door.url)
+        await late.send(bytes(640))
+        with pytest.raises(ConnectionClosed):
+            await late.recv()
+        assert late.close_code == 1013
+
+
+async def test_a_silent_peer_is_let_go_and_a_long_message_closes_its_own_call() -> None:
+    async with house(idle_timeout_s=0.05, max_message_bytes=1024) as at:
+        async with connect(at.door.url) as socket:
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+            assert (socket.close_code, socket.close_reason) == (1008, "no message for 0.05 s")
+        async with connect(at.door.url) as socket:
+            await socket.send(bytes(1026))
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+            assert socket.close_code == 1009
+
+
+async def test_the_server_stops_with_the_last_results_first() -> None:
+    async with house() as at, connect(at.door.url) as socket:
+        await play(socket, phrase((0.6, 0.0)).tobytes())
+        await at.heard.until(CallStarted)
+        closing = asyncio.create_task(at.door.close())
+        data = await transcription(socket)
+        assert data["text"]
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        assert socket.close_code == 1012
+        await closing
+        (ended,) = at.heard.of(CallEnded)
+        assert ended.reason == "drain"
+
+
+async def test_a_backlog_drops_audio_with_its_reason() -> None:
+    async with house(max_backlog_s=0.001) as at:
+        async with connect(at.door.url) as socket:
+            await play(socket, SECOND.tobytes(), len(SECOND) // 4)
+        (ended,) = await at.heard.until(CallEnded)
+    (ledger,) = ended.ledgers.values()
+    assert ledger.dropped["backlog"] > 0
+    assert ledger.difference == 0
+
+
+async def test_a_taken_port_and_an_unknown_profile_are_told() -> None:
+    async with house() as at:
+        port = int(at.door.url.rpartition(":")[2])
+        with pytest.raises(PortTaken, match=r"set doors\.audio_stream\.port"):
+            await create(AudioStreamConfig(port=port), at.calls).start()
+        with pytest.raises(ConfigError, match=r"doors\.audio_stream\.profile"):
+            create(AudioStreamConfig(profile="none"), at.calls)
+        await at.door.stop_accepting()
+        with pytest.raises(InvalidStatus, match="503"):
+            await connect(at.door.url)
+    await create(AudioStreamConfig(), at.calls).close()
+
+
+async def test_an_address_of_another_machine_is_told() -> None:
+    async with house() as at:
+        with pytest.raises(ConfigError, match="cannot listen on ws"):
+            await create(AudioStreamConfig(host="192.0.2.1", port=0), at.calls).start()
