@@ -27,6 +27,10 @@ FINAL_DUE_S = 1.0
 """A final without a deadline is due this long after it was submitted (our choice: the second that a
 caller takes for a natural pause)."""
 
+LIVE_S = 10.0
+"""Calls are there while one of them submitted something within so long (our choice: people pause
+for less). Then recordings, too, leave a slot free."""
+
 
 class Priority(IntEnum):
     """What goes first; lower is sooner."""
@@ -152,14 +156,16 @@ class JobQueue(Generic[WorkT]):
         self._config = config
         self._slots = slots
         self._batch_size = batch_size
-        # While there are two slots, one is kept from partials: a final never waits for them.
-        self._partial_slots = max(1, slots - 1)
+        # While there are two slots, one is kept for finals: they never wait for anything else.
+        self._other_slots = max(1, slots - 1)
         share = slots * config.partial_share
         self._partial_budget = TokenBucket(share, share * config.partial_window_s)
         self._queued: list[WorkT] = []  # sorted by _rank
         self._running: list[Batch[WorkT]] = []
         self._submitted = 0
         self._returned_s = float("-inf")  # when the engine last returned anything
+        self._called_s = float("-inf")  # when a call last submitted anything
+        self._seen_s = 0.0  # the last moment we were told of
         self._stopped = False
         self.rate = DecodeRate()
         self.refused = dict.fromkeys(Priority, 0)
@@ -176,6 +182,9 @@ class JobQueue(Generic[WorkT]):
         if self._stopped:
             job.state = State.DONE
             return [(job, None)]
+        self._seen_s = now_s
+        if job.priority is not Priority.BULK:
+            self._called_s = now_s
         self._refuse(job.priority, now_s)
         job.due_s = now_s + FINAL_DUE_S if job.deadline_s is None else job.deadline_s
         job.submitted_s = now_s
@@ -328,9 +337,12 @@ class JobQueue(Generic[WorkT]):
         """Return the first job that has a slot, or None."""
         if len(self._running) >= self._slots or any(batch.alone for batch in self._running):
             return None
-        partials = sum(batch.jobs[0].priority is Priority.PARTIAL for batch in self._running)
+        others = sum(batch.jobs[0].priority is not Priority.FINAL for batch in self._running)
+        full = others >= self._other_slots
         for job in self._queued:
-            if job.priority is not Priority.PARTIAL or partials < self._partial_slots:
+            if job.priority is Priority.FINAL or not full:
+                return job
+            if job.priority is Priority.BULK and self._seen_s - self._called_s >= LIVE_S:
                 return job
         return None
 
@@ -352,7 +364,7 @@ class JobQueue(Generic[WorkT]):
     def _land(self, batch: Batch[WorkT], now_s: float) -> None:
         """Free the slot of a batch."""
         self._running.remove(batch)
-        self._returned_s = now_s
+        self._returned_s = self._seen_s = now_s
 
     def _count(self, batch: Batch[WorkT], busy_s: float) -> None:
         priority = batch.jobs[0].priority

@@ -11,6 +11,7 @@ from tests.bench.engine import engine
 from tests.bench.kill import kill
 from tests.bench.load import Broken
 from tests.bench.partials import partials
+from tests.bench.recordings import recordings
 from tests.bench.rooms import audio, frames, vad
 from tests.bench.streams import streams
 
@@ -25,6 +26,7 @@ LOADS: dict[str, tuple[Callable[[int, float, int], bool], int, float]] = {
     "calls": (calls, 50, 60.0),
     "partials": (partials, 50, 20.0),
     "kill": (kill, 20, 30.0),
+    "recordings": (recordings, 20, 60.0),
 }
 """What runs the server: function, calls at once, seconds."""
 

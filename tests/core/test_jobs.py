@@ -4,6 +4,7 @@ import pytest
 from ruasr_tel.engines.base import Hypothesis
 from ruasr_tel.errors import DecodeError, Overloaded
 from ruasr_tel.jobs import (
+    LIVE_S,
     Answer,
     Batch,
     JobQueue,
@@ -89,14 +90,35 @@ def test_no_more_batches_run_than_there_are_slots() -> None:
     take(queue)
 
 
-def test_one_of_several_slots_is_kept_from_partials() -> None:
+def test_one_of_several_slots_is_kept_for_finals() -> None:
     queue: JobQueue[Work] = JobQueue(CONFIG, slots=2)
-    submit(queue, work(PARTIAL), work(PARTIAL))
+    submit(queue, work(PARTIAL), work(PARTIAL), work(BULK))
     take(queue)
     assert queue.take() is None
-    bulk = work(BULK)
-    submit(queue, bulk)
-    assert take(queue).jobs == [bulk]
+    final = work(FINAL)
+    submit(queue, final)
+    assert take(queue).jobs == [final]
+
+
+def test_recordings_leave_a_slot_free_while_calls_are_there() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=2)
+    submit(queue, work(FINAL))
+    answer(queue, take(queue))
+    submit(queue, work(BULK), work(BULK), work(BULK), now_s=LIVE_S - 0.1)
+    first = take(queue)
+    assert queue.take() is None
+    queue.answered(first, [said(job) for job in first.jobs], 0.2, now_s=LIVE_S + 0.1)
+    take(queue)
+    take(queue)
+    assert queue.running == 2
+
+
+def test_recordings_use_every_slot_while_no_call_is_there() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=3)
+    submit(queue, work(BULK), work(BULK), work(BULK))
+    for _ in range(3):
+        take(queue)
+    assert queue.running == 3
 
 
 def test_the_only_slot_takes_partials() -> None:
