@@ -98,9 +98,10 @@ def pull(
     with one_sentence():
         loaded, catalog = _open(config, settings)
         entry = _entry(catalog, name)
-        state = _state_of(catalog, entry, None)
-        if state.here and state.fault is None and not force:
-            out.print(f"{entry.name} is in {state.folder}, whole; --force brings it again")
+        if not force and _is_whole(catalog, entry):
+            out.print(
+                f"{entry.name} is in {catalog.folder_of(entry)}, whole; --force brings it again"
+            )
             return
         _say_licence(entry)
         options = installing.PullOptions(
@@ -304,6 +305,18 @@ def _try(model: Model, config: Config) -> None:
 
 def _tell(sentence: str) -> None:
     err.print(f"[dim]{escape(sentence)}[/]")
+
+
+def _is_whole(catalog: Catalog, entry: ModelEntry) -> bool:
+    """Return whether a model is here as it should be; say what is wrong with it if not."""
+    if not catalog.folder_of(entry).is_dir():
+        return False
+    try:
+        installing.verify(Model(entry, catalog.folder_of(entry)))
+    except ModelLoadError as error:
+        err.print(f"[yellow]warning:[/] {escape(str(error))}")
+        return False
+    return True
 
 
 def _verified(catalog: Catalog, entry: ModelEntry) -> bool:

@@ -62,7 +62,12 @@ class Model:
         Raises:
             ModelLoadError: one sentence that names the file and the cure.
         """
-        return check_files(self.files(provider), self.entry.family, self.known())
+        try:
+            return check_files(self.files(provider), self.entry.family, self.known())
+        except ModelLoadError as error:
+            if not self.entry.fetchable:
+                raise
+            raise ModelLoadError(f"{error} (`{pull_command(self.entry)}`)") from error
 
     def known(self) -> dict[Path, Known]:
         """Return what the catalogue knows of the content of its files, by path."""
@@ -123,7 +128,7 @@ class Catalog:
     def bring_command(self, entry: ModelEntry) -> str:
         """Return the shell command that brings `entry` into this models folder."""
         if not entry.embedded:
-            return f"ruasr-tel models pull {entry.name}"
+            return pull_command(entry)
         return f"git checkout -- {self.folder_of(entry)}"
 
     def resolve(self, name_or_path: str, family: str | None = None) -> Model:
@@ -195,6 +200,11 @@ class Catalog:
         hint = f"did you mean {folded[near[0]]}? " if near else ""
         known = ", ".join(entry.name for entry in self.entries if entry.recognises)
         return f"model {name!r} is neither a known name nor a folder; {hint}known: {known}"
+
+
+def pull_command(entry: ModelEntry) -> str:
+    """Return the shell command that brings `entry` from its source."""
+    return f"ruasr-tel models pull {entry.name}"
 
 
 def _expect_recogniser(entry: ModelEntry) -> None:

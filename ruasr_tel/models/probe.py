@@ -308,7 +308,7 @@ def _check_content(path: Path, min_bytes: int) -> int:
         raise ModelLoadError(
             f"{path} is a git-lfs pointer of {size} bytes, not the file itself (loading it ends in "
             f'"protobuf parsing failed"): install git-lfs and run `git lfs pull` in {path.parent}, '
-            "or bring the model with `ruasr-tel models pull`"
+            "or bring the model by `ruasr-tel models pull`"
         )
     if head.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
         raise ModelLoadError(f"{path} is a web page, not a model; the download went wrong")

@@ -100,7 +100,7 @@ async def test_the_embedded_model_is_named_for_what_it_is() -> None:
         assert parts.notice is not None
         assert "ru-mini-ctc-8k is a small model for trying out and testing" in parts.notice
         assert "CER" in parts.notice
-        assert "`ruasr-tel models pull gigaam-v2-ctc`" in parts.notice
+        assert "`ruasr-tel models pull gigaam-v3-ctc`" in parts.notice
 
 
 async def test_a_taken_port_takes_everything_down_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,6 +136,17 @@ def test_a_models_whole_life(models: Path, at: tuple[str, ...], hub: Hub, tmp_pa
     assert sound.stdout == "ok   mini, by 2 digest(s) written down when it came from mini.tar\n"
 
 
+def test_a_damaged_model_is_brought_again_without_being_asked_twice(
+    models: Path, at: tuple[str, ...], hub: Hub
+) -> None:
+    run("pull", "mini", "--no-load", *at)
+    (models / "mini" / MODEL).write_bytes(hub.files[MODEL][:-1])
+    result = run("pull", "mini", "--no-load", *at)
+    assert f"warning: {models}/mini/{MODEL} is cut off: " in result.stderr
+    assert result.stdout.startswith(f"mini is in {models}/mini; use it with")
+    assert (models / "mini" / MODEL).read_bytes() == hub.files[MODEL]
+
+
 def test_a_model_that_the_engine_cannot_load_is_not_installed(
     models: Path, at: tuple[str, ...], hub: Hub
 ) -> None:

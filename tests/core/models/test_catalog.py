@@ -235,11 +235,22 @@ def test_the_seeds_layouts_are_found(bare: Catalog) -> None:
     assert bare.resolve("Gigaam").files()["model"] == giga / "GigaAMv2_ctc_public.onnx"
 
 
+def test_a_fault_of_a_known_model_comes_with_the_command_that_mends_it(bare: Catalog) -> None:
+    folder = bare.models_dir / "vosk-model-ru"
+    folder.mkdir()
+    with pytest.raises(ModelLoadError) as caught:
+        bare.resolve("Vosk5").check()
+    assert str(caught.value).startswith(f"{folder} has no encoder file; expected ")
+    assert str(caught.value).endswith(
+        "fetch the whole model again (`ruasr-tel models pull vosk-model-ru`)"
+    )
+
+
 def test_the_notice_of_an_embedded_model(catalog: Catalog) -> None:
     notice = catalog.embedded_notice(catalog.resolve("ru-mini-ctc-8k"))
     assert notice is not None
     assert "small model for trying out and testing (measured: CER 20 %, WER 65 % on" in notice
-    assert "`ruasr-tel models pull gigaam-v2-ctc` and set the model to gigaam-v2-ctc" in notice
+    assert "`ruasr-tel models pull gigaam-v3-ctc` and set the model to gigaam-v3-ctc" in notice
 
 
 def test_the_spec_has_all_the_engine_needs(catalog: Catalog) -> None:

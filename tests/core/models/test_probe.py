@@ -9,6 +9,8 @@ from ruasr_tel.models.probe import (
     ENGINES,
     KALDI,
     LAYOUTS,
+    NEMO_CTC,
+    NEMO_TRANSDUCER,
     ONLINE_TRANSDUCER,
     OPTIONAL,
     T_ONE,
@@ -19,7 +21,7 @@ from ruasr_tel.models.probe import (
     find_files,
 )
 from tests.core.broken_models import CTC, NEMO, TRANSDUCER, good_model
-from tests.core.model_faults import FILE_FAULTS, Fault
+from tests.core.model_faults import FILE_FAULTS, LFS_POINTER, Fault
 
 
 @pytest.mark.parametrize("family", [CTC, TRANSDUCER, NEMO])
@@ -238,3 +240,57 @@ def test_a_file_of_another_size_is_cut_off_or_damaged(tmp_path: Path, size: int,
 def test_every_family_has_its_layout() -> None:
     assert set(get_args(Family)) == set(LAYOUTS)
     assert set(ENGINES) == set(LAYOUTS) - {"silero_vad"}
+
+
+_NETWORK = b"\x08\x08\x12" + b"x" * 300
+_CTC_TOKENS = "\u2581 0\nа 1\n<blk> 2\n".encode()
+_ICEFALL_TOKENS = "<blk> 0\nа 1\n".encode()
+PUBLISHED: dict[str, tuple[str, dict[str, bytes]]] = {
+    "GigaAM by onnx-asr, CTC": (
+        NEMO_CTC,
+        {"v3_ctc.int8.onnx": _NETWORK, "v3_vocab.txt": _CTC_TOKENS},
+    ),
+    "GigaAM by onnx-asr, RNNT": (
+        NEMO_TRANSDUCER,
+        {f"v3_rnnt_{part}.int8.onnx": _NETWORK for part in ("encoder", "decoder", "joint")}
+        | {"v3_vocab.txt": _CTC_TOKENS},
+    ),
+    "streaming zipformer": (
+        ONLINE_TRANSDUCER,
+        {f"am-onnx/{part}.onnx": _NETWORK for part in ("encoder", "decoder", "joiner")}
+        | {"lang/tokens.txt": _ICEFALL_TOKENS},
+    ),
+    "T-one": (T_ONE, {"model.onnx": _NETWORK, "vocab.json": b'{"a": 0, "|": 1, "[PAD]": 2}'}),
+    "Kaldi": (KALDI, {k: v for k, v in KALDI_FILES.items() if k != "conf/model.conf"}),
+}
+"""The files of each published layout, as far as they are looked at without an ONNX reader."""
+
+DAMAGES = {
+    "missing": (None, ("has no ", "needs a Gr.fst")),
+    "empty": (b"", ("is empty",)),
+    "pointer": (LFS_POINTER, ("git-lfs pointer", "protobuf parsing failed")),
+    "page": (b"<!DOCTYPE html><html>" + b" " * 300, ("is a web page",)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("layout", PUBLISHED)
+def test_any_broken_file_of_any_published_layout_ends_in_a_sentence(
+    tmp_path: Path, layout: str, damage: str
+) -> None:
+    family, files = PUBLISHED[layout]
+    content, says = DAMAGES[damage]
+    for number, broken in enumerate(files):
+        folder = tmp_path / str(number)
+        for name, whole in {**files, "conf/model.conf": b"--beam=13.0"}.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(whole)
+        check_files(files_of(folder, family), family)
+        (folder / broken).unlink()
+        if content is not None:
+            (folder / broken).write_bytes(content)
+        with pytest.raises(ModelLoadError) as caught:
+            check_files(files_of(folder, family), family)
+        assert str(folder) in str(caught.value)
+        assert any(words in str(caught.value) for words in says), str(caught.value)
