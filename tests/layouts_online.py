@@ -69,12 +69,12 @@ SHERPA_TONE_METADATA: dict[str, object] = {  # sherpa-onnx scripts/t-one/add_met
 }
 
 
-def _scores(g: GraphBuilder, symbol: str, count: int) -> str:
-    """Return log probabilities (b, t, count), about 0 for the symbols (b, t), -20 for others."""
+def _scores(g: GraphBuilder, symbol: str, count: int, slope: float = 20.0) -> str:
+    """Return log probabilities (b, t, count) by their distance from the symbols (b, t)."""
     ids = g.value(np.arange(count)[np.newaxis, np.newaxis])
     distance = g.op("Abs", g.op("Sub", g.op("Unsqueeze", symbol, g.integers(2)), ids))
-    same = g.op("Less", distance, g.value([0.5]))
-    return g.op("Where", same, g.value([-0.01]), g.value([-20.0]))
+    falling = g.op("Sub", g.value([-0.01]), g.op("Mul", distance, g.value([slope])))
+    return g.op("Max", falling, g.value([-20.0]))
 
 
 def write_tone_symbols(folder: Path, *, sherpa: bool) -> None:
@@ -134,11 +134,18 @@ def zipformer_metadata(history: int, dim: int) -> dict[str, object]:
     }
 
 
-def write_toy_zipformer(folder: Path) -> Path:
+def write_toy_zipformer(
+    folder: Path, symbols: Sequence[str] = ZIPFORMER_SYMBOLS, slope: float = 20.0
+) -> Path:
     """Write a toy streaming zipformer2 transducer; return the folder.
 
     An encoder frame is one of the symbols by the level of its fourth feature frame, plus what the
     state counts; equal neighbours are one symbol, as the decoder sees what came last.
+
+    Args:
+        folder: where to; made if absent.
+        symbols: its token list.
+        slope: how much less likely, in natural log, is a symbol per place from the best one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     g = GraphBuilder()
@@ -146,7 +153,7 @@ def write_toy_zipformer(folder: Path) -> Path:
     x = g.input("x", _F, ["N", WINDOW_FRAMES, MEL_BINS])
     for name, (shape, kind) in states.items():
         g.input(name, kind, list(shape))
-    count = len(ZIPFORMER_SYMBOLS)
+    count = len(symbols)
     frames = g.slice(x, 0, CHUNK_FRAMES, 1)
     every_fourth = g.op(
         "Slice", frames, g.integers(0), g.integers(CHUNK_FRAMES), g.integers(1), g.integers(4)
@@ -158,13 +165,15 @@ def write_toy_zipformer(folder: Path) -> Path:
     heard = g.op("Greater", index, g.value([1.0]))
     symbol = g.op("Where", heard, g.op("Add", index, odd), g.value([0.0]))
     bounded = g.op("Min", symbol, g.value([float(count - 1)]))
-    wide = g.op("Pad", _scores(g, bounded, count), g.integers(0, 0, 0, 0, 0, _JOINER_DIM - count))
+    wide = g.op(
+        "Pad", _scores(g, bounded, count, slope), g.integers(0, 0, 0, 0, 0, _JOINER_DIM - count)
+    )
     g.output(wide, "encoder_out", _F, ["N", CHUNK_FRAMES // SUBSAMPLING, _JOINER_DIM])
     write_states(g, states, {})
     g.save(folder / "encoder.onnx", **zipformer_metadata(4, MEL_BINS))
     _write_toy_decoder(folder / "decoder.onnx", count)
     _write_toy_joiner(folder / "joiner.onnx", count)
-    write_tokens(folder / "tokens.txt", ZIPFORMER_SYMBOLS)
+    write_tokens(folder / "tokens.txt", symbols)
     return folder
 
 

@@ -13,6 +13,7 @@ import math
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -224,16 +225,17 @@ def _load(
     more = {} if spec.family == NEMO_CTC else {"model_type": spec.family}
     if hotwords is not None:
         more["decoding_method"] = "modified_beam_search"
-        if hotwords.pieces is not None:
-            more |= {"modeling_unit": "bpe", "bpe_vocab": str(hotwords.pieces)}
     try:
-        recognizer = makers[spec.family](
-            **{role: str(path) for role, path in files.items()},
-            **more,
-            num_threads=1,  # two calls on one thread each beat one call on two (our measurement)
-            feature_dim=mel_bins,
-            provider=provider,
-        )
+        with ExitStack() as stack:
+            spelling = stack.enter_context(hotwords.spelling()) if hotwords else {}
+            recognizer = makers[spec.family](
+                **{role: str(path) for role, path in files.items()},
+                **more,
+                **spelling,
+                num_threads=1,  # two calls on one thread each beat one call on two (measured)
+                feature_dim=mel_bins,
+                provider=provider,
+            )
     except Exception as exc:  # the binding raises what C++ threw
         reason = " ".join(str(exc).split())[:200]
         raise ModelLoadError(

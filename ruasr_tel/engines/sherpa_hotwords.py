@@ -6,13 +6,18 @@ boosted as one; CTC with hotwords ends the process; greedy search ignores them.
 """
 
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ruasr_tel.engines.phrases import clean, fold, unspellable
+from ruasr_tel.engines.pieces import read_pieces
 
 PIECES_NAMES = ("bpe.vocab", "unigram_500.vocab")
 """What icefall and sherpa-onnx call the exported list of word pieces with scores."""
+MODEL_NAME = "bpe.model"
+"""What the list is exported from; alphacep's models bring it beside tokens.txt."""
 
 
 class Hotwords:
@@ -20,7 +25,7 @@ class Hotwords:
 
     Args:
         symbols: of its tokens.txt.
-        pieces: its list of word pieces, or None: it spells in letters.
+        pieces: its list of word pieces, or their sentencepiece model; None: it spells in letters.
     """
 
     def __init__(self, symbols: Sequence[str], pieces: Path | None = None) -> None:
@@ -51,13 +56,28 @@ class Hotwords:
             units = list(dict.fromkeys(word for phrase in units for word in phrase.split()))
         return "/".join(f"{unit} :{boost:.2f}" for unit in units)
 
+    @contextmanager
+    def spelling(self) -> Iterator[dict[str, str]]:
+        """Give what a recogniser that takes phrases is made with, for as long as it is loaded."""
+        if self.pieces is None:
+            yield {}
+        elif self.pieces.suffix != ".model":
+            yield {"modeling_unit": "bpe", "bpe_vocab": str(self.pieces)}
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / PIECES_NAMES[0]
+                lines = (f"{piece}\t{score}\n" for piece, score in read_pieces(self.pieces))
+                path.write_text("".join(lines), "utf-8")
+                yield {"modeling_unit": "bpe", "bpe_vocab": str(path)}
+
 
 def hotwords_for(symbols: Sequence[str], folder: Path) -> Hotwords | None:
     """Return how a model's phrases are written, or None if nobody can tell.
 
     Args:
         symbols: of its tokens.txt.
-        folder: where tokens.txt lies; a model of word pieces needs one of PIECES_NAMES there.
+        folder: where tokens.txt lies; a model of word pieces needs one of PIECES_NAMES or
+            MODEL_NAME there.
     """
     if all(
         len(fold(symbol).strip()) <= 1 for symbol in symbols if not symbol.startswith(("<", "#"))
@@ -66,7 +86,16 @@ def hotwords_for(symbols: Sequence[str], folder: Path) -> Hotwords | None:
     for name in PIECES_NAMES:
         if _is_list_of_pieces(folder / name):
             return Hotwords(symbols, folder / name)
+    if _is_model_of_pieces(folder / MODEL_NAME):
+        return Hotwords(symbols, folder / MODEL_NAME)
     return None
+
+
+def _is_model_of_pieces(path: Path) -> bool:
+    try:
+        return bool(read_pieces(path))
+    except (OSError, ValueError):
+        return False
 
 
 def _is_list_of_pieces(path: Path) -> bool:

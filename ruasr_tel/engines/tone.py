@@ -284,7 +284,7 @@ def _in_stream_time(found: Hypothesis, delay_s: float, heard_s: float) -> Hypoth
     return replace(
         found,
         starts_s=tuple(
-            round(min(max(start - delay_s, 0.0), heard_s), 3) for start in found.starts_s
+            min(max(round(start - delay_s, 3), 0.0), heard_s) for start in found.starts_s
         ),
         alternatives=tuple(_in_stream_time(each, delay_s, heard_s) for each in found.alternatives),
     )

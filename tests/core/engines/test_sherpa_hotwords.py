@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from ruasr_tel.engines.sherpa_hotwords import Hotwords, hotwords_for
+from tests.core.engines.sentencepieces import sentencepiece_model
 
 LETTERS = ("<blk>", " ", *"абвгдежзийклмнопрстуфхцчшщъыьэюя")
 PIECES = ("<blk>", "▁", "▁да", "нет", "а", "д", "т")
@@ -38,3 +39,22 @@ def test_a_model_of_pieces_needs_its_list(tmp_path: Path) -> None:
     found = hotwords_for(PIECES, tmp_path)
     assert found is not None
     assert found.pieces == tmp_path / "bpe.vocab"
+
+
+def test_a_list_of_pieces_is_made_from_the_model_of_pieces(tmp_path: Path) -> None:
+    model = tmp_path / "bpe.model"
+    model.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    assert hotwords_for(PIECES, tmp_path) is None
+    model.write_bytes(sentencepiece_model({"<unk>": 0.0, "▁да": -1.5}))
+    found = hotwords_for(PIECES, tmp_path)
+    assert found is not None
+    with found.spelling() as spelling:
+        path = Path(spelling.pop("bpe_vocab"))
+        assert spelling == {"modeling_unit": "bpe"}
+        assert path.read_text("utf-8") == "<unk>\t0.0\n▁да\t-1.5\n"
+    assert not path.exists()
+
+
+def test_letters_need_no_list() -> None:
+    with Hotwords(LETTERS).spelling() as spelling:
+        assert spelling == {}

@@ -7,11 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ruasr_tel.engines.base import EngineInfo, EngineSpec, Hypothesis, Piece, StreamingEngine
+from ruasr_tel.engines.base import (
+    DecodeOptions,
+    EngineInfo,
+    EngineSpec,
+    Hypothesis,
+    Piece,
+    StreamingEngine,
+)
 from ruasr_tel.engines.sherpa_online import SherpaOnlineEngine, create
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.types import Waveform
 from tests.core.broken_models import good_model
+from tests.core.engines.sentencepieces import sentencepiece_model
 from tests.core.engines.streaming_rules import (
     CUTS,
     SECONDS,
@@ -148,14 +156,16 @@ def test_unusable_probabilities_are_none(ys_probs: list[float]) -> None:
     recognizer = FakeRecognizer(
         text=" да  нет", tokens=[" да", " нет"], timestamps=[0, 9], ys_probs=ys_probs
     )
-    engine = SherpaOnlineEngine(recognizer, EngineInfo("sherpa_online", "fake", 16000), 0.1)
+    info = EngineInfo("sherpa_online", "fake", 16000)
+    engine = SherpaOnlineEngine(lambda _method: recognizer, info, 0.1)
     assert engine.decode([np.zeros(RATE_HZ, dtype=np.float32)]) == [
         Hypothesis("да нет", (" да", " нет"), (0.0, 1.0))  # no token starts after the audio's end
     ]
 
 
 def test_what_sherpa_raises_is_a_decode_error() -> None:
-    engine = SherpaOnlineEngine(FakeRecognizer(), EngineInfo("sherpa_online", "fake", 16000), 0.1)
+    info = EngineInfo("sherpa_online", "fake", 16000)
+    engine = SherpaOnlineEngine(lambda _method: FakeRecognizer(), info, 0.1)
     with pytest.raises(DecodeError, match=r"could not decode 1 stream\(s\): Non-zero status"):
         engine.decode([np.ones(9, dtype=np.float32)])
 
@@ -173,3 +183,59 @@ def test_an_offline_transducer_is_refused_before_sherpa_sees_it(tmp_path: Path) 
     offline = good_model(tmp_path / "model", "transducer")
     with pytest.raises(ModelLoadError, match="is not streaming: its metadata has no decode_chunk"):
         create(spec(offline))
+
+
+def one_sound(level: float) -> Waveform:
+    """A fifth of a second of noise between silences."""
+    noise = np.random.default_rng(0).uniform(-level, level, RATE_HZ // 5)
+    silence = np.zeros(RATE_HZ // 2)
+    return np.concatenate([silence, noise, silence]).astype(np.float32)
+
+
+LETTERS = ("<blk>", "<unk>", *"абвгдежзиклмнопрстуф")
+PIECES = ("<blk>", "<unk>", *(f"▁{letter}о" for letter in "абвгдежзиклмнпрстуфх"))
+
+
+@pytest.mark.parametrize("symbols", [LETTERS, PIECES], ids=["letters", "pieces"])
+def test_phrases_are_preferred_on_their_own_streams_only(
+    tmp_path: Path, symbols: tuple[str, ...]
+) -> None:
+    folder = write_toy_zipformer(tmp_path / "soft", symbols, slope=1.0)
+    (folder / "bpe.model").write_bytes(sentencepiece_model(dict.fromkeys(symbols, -1.0)))
+    engine = create(spec(folder))
+    assert engine.info.hotwords
+    samples = one_sound(0.02)
+    (plain,) = engine.decode([samples])
+
+    def place(token: str) -> int:
+        return symbols.index(token.replace(" ", "▁"))
+
+    wanted = [each.strip("▁") for each in symbols][max(map(place, plain.tokens)) + 1]
+    asked = DecodeOptions(phrases=(wanted,), boost=6.0)
+    streams = [engine.open_stream(), engine.open_stream(asked), engine.open_stream()]
+    both = engine.advance([Piece(stream, samples, last=True) for stream in streams])
+    assert [each.text for each in both[::2]] == [plain.text] * 2
+    assert wanted in both[1].text
+    assert wanted not in plain.text
+
+
+def test_a_closed_list_gives_its_phrases_at_the_end(tmp_path: Path) -> None:
+    engine = create(spec(write_toy_zipformer(tmp_path / "soft", LETTERS, slope=1.0)))
+    assert engine.info.closed_lists
+    samples = one_sound(0.02)
+    (free,) = engine.decode([samples])
+    asked = DecodeOptions(phrases=(f"{free.text[:-1]}н", "мост"), closed=True)
+    stream = engine.open_stream(asked)
+    (before,) = engine.advance([Piece(stream, samples)])
+    (heard,) = engine.advance([Piece(stream, samples[:0], last=True)])
+    assert before.text not in asked.phrases
+    assert heard.text == asked.phrases[0]
+    assert heard.match is not None
+    assert 0.5 < heard.match < 1.0
+
+
+def test_pieces_without_their_model_are_not_preferred(engine: StreamingEngine) -> None:
+    samples = babble(RATE_HZ, 0.5, 1)
+    assert not engine.info.hotwords
+    asked = DecodeOptions(phrases=("да",), closed=True)
+    assert engine.decode([samples], asked) == engine.decode([samples])
