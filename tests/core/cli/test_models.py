@@ -257,7 +257,7 @@ def test_ctrl_c_installs_nothing_and_the_next_attempt_goes_on(
     hub.go_on.set()
     result = run("pull", "mini", "--no-load", *at)
     assert result.exit_code == 0, result.output
-    assert hub.ranges() == ["bytes=10485760-"]
+    assert set(hub.ranges()) == {"bytes=10485760-"}
     assert (models / "mini" / MODEL).read_bytes() == hub.files[MODEL]
 
 
