@@ -174,6 +174,11 @@ class RtpLine:
             "transport": "udp",
         }
 
+    @property
+    def source(self) -> Address | None:
+        """Whom the port hears, None before anybody is known."""
+        return self._port.source
+
     def answered(self, channel: Mapping[str, Any]) -> None:
         """Hear nobody but the channel that Asterisk made."""
         said = channel.get("channelvars") or {}

@@ -15,6 +15,9 @@ from ruasr_tel_adapters.ari.config import AriConfig
 EVENT_BYTES_MAX: Final = 2**20
 """Longest event; a channel with all its variables has a few kilobytes."""
 
+MESSAGE_CHARS_MAX: Final = 200
+"""As much of an error's text as the log gets."""
+
 HEARTBEAT_S: Final = 20.0
 """Seconds between pings: a dead connection is noticed after one and a half of them."""
 
@@ -80,7 +83,8 @@ class Ari:
                 method, url, json=body or None, allow_redirects=False
             ) as answer:
                 if answer.status >= 300:
-                    raise AriRefused(answer.status, _complaint(target, answer.status, body))
+                    said = (await answer.text())[:MESSAGE_CHARS_MAX]
+                    raise AriRefused(answer.status, _complaint(target, answer.status, said))
                 return await answer.json() if answer.status != 204 else None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise AriAway(f"{method} {target}: {str(error) or type(error).__name__}") from error
@@ -119,7 +123,9 @@ class Ari:
                     url, params=params, heartbeat=HEARTBEAT_S, max_msg_size=EVENT_BYTES_MAX
                 )
         except aiohttp.WSServerHandshakeError as error:
-            raise AriRefused(error.status, _complaint("events", error.status, {})) from error
+            raise AriRefused(
+                error.status, _complaint("events", error.status, error.message)
+            ) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise AriAway(f"events: {str(error) or type(error).__name__}") from error
         try:
@@ -134,11 +140,10 @@ async def _texts(socket: aiohttp.ClientWebSocketResponse) -> AsyncGenerator[str 
             yield message.data
 
 
-def _complaint(target: str, status: int, body: Mapping[str, object]) -> str:
+def _complaint(target: str, status: int, said: str) -> str:
     cure = {
         401: ": doors.ari.username and doors.ari.password must be a user of ari.conf",
         403: ": the user of ari.conf must not be read_only",
         404: ": no such channel, bridge or page; doors.ari.url must end in /ari",
     }.get(status, "")
-    asked = f" {sorted(body)}" if body else ""
-    return f"Asterisk answered {target}{asked} with HTTP {status}{cure}"
+    return f"Asterisk answered {target} with HTTP {status} {said}{cure}"

@@ -1,6 +1,7 @@
 """Takes a call's events back to Asterisk: channel variables, and user events for an application."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
@@ -56,6 +57,9 @@ def user_event(event: Event) -> tuple[str, dict[str, object]] | None:
 class Results:
     """Sends what is heard in one call to the channel it is heard on.
 
+    Variables can be set while the channel is in the application, and at no other time (asterisk
+    res/ari/resource_channels.c answers 409): `reachable` says so, and `hand_over` makes up for it.
+
     Args:
         ari: Asterisk.
         channel_id: the channel.
@@ -69,7 +73,8 @@ class Results:
         self._tell = tell
         self._timeout_s = timeout_s
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue(QUEUE)
-        self._finals = 0
+        self._variables: dict[str, str] = {}
+        self.reachable = True
         self._task = asyncio.create_task(self._run())
 
     def push(self, event: Event) -> None:
@@ -88,6 +93,11 @@ class Results:
         except TimeoutError:
             self._task.cancel()
 
+    async def hand_over(self, variables: Mapping[str, str] | None = None) -> None:
+        """Set variables of the channel: these, or every one so far."""
+        for name, value in (self._variables if variables is None else variables).items():
+            await self.set(name, value)
+
     async def set(self, name: str, value: str) -> None:
         """Set a variable of the channel; one that is gone has none."""
         await self._post("channels", self._channel_id, "variable", variable=name, value=value)
@@ -97,9 +107,13 @@ class Results:
             if self._tell is not None:
                 await self._tell_application(self._tell, event)
             if isinstance(event, FinalEvent) and event.text:
-                self._finals += 1
-                await self.set(VARIABLES[party_of(event.leg_id)], event.text)
-                await self.set(COUNT, str(self._finals))
+                news = {
+                    VARIABLES[party_of(event.leg_id)]: event.text,
+                    COUNT: str(int(self._variables.get(COUNT, "0")) + 1),
+                }
+                self._variables |= news
+                if self.reachable:
+                    await self.hand_over(news)
 
     async def _tell_application(self, application: str, event: Event) -> None:
         shown = user_event(event)

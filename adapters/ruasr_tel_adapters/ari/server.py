@@ -187,6 +187,9 @@ class AriDoor:
         if channel.id.startswith(self._around.prefix):
             self._entries.enter(channel.id)
             return
+        if channel.id in self._taps:
+            self._keep(asyncio.create_task(self._taps[channel.id].come_back()))
+            return
         try:
             values = split_args(args)
         except ProtocolError as error:

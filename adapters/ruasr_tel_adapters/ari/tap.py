@@ -108,6 +108,7 @@ class Tap:
         self._results = Results(
             around.ari, channel.id, wishes.tell, around.config.request_timeout_s
         )
+        self._results.reachable = in_stasis
         self._log: FilteringBoundLogger = structlog.get_logger(__name__)
         self._log = self._log.bind(pbx_channel=channel.name, call_id=channel.id)
 
@@ -134,6 +135,11 @@ class Tap:
         """End it, from any side; only the first reason counts."""
         if not self._ended.done():
             self._ended.set_result(reason)
+
+    async def come_back(self) -> None:
+        """Hand what was heard so far to the channel, which entered the application again."""
+        await self._results.hand_over()
+        await quietly(self._around.ari.request("POST", "channels", self.channel.id, "continue"))
 
     def on_digit(self, digit: str) -> None:
         """Take a key press of the channel's party."""
@@ -216,7 +222,7 @@ class Tap:
                 await each.wait()
         self.made.bridges.append(bridge)
         await ari.request("POST", "bridges", bridge, type="mixing", name=bridge)
-        await ari.request("POST", "bridges", bridge, "addChannel", channel=f"{snoop},{media}")
+        await ari.request("POST", "bridges", bridge, "addChannel", channel=[snoop, media])
 
     async def _make(self, channel_id: str, *path: str, **body: object) -> Any:
         """Make a channel; noted before it is there, for the answer may be lost on its way."""
@@ -267,6 +273,7 @@ class Tap:
     async def _go_on(self) -> None:
         """Send the channel on in the dialplan."""
         self._in_stasis = False
+        self._results.reachable = False
         await quietly(self._around.ari.request("POST", "channels", self.channel.id, "continue"))
 
     def _say_counts(self) -> None:

@@ -190,7 +190,9 @@ class FakeAri:
         if method == "DELETE":
             del self.bridges[path[0]]
             return 204, None
-        members = body["channel"].split(",")
+        members = body["channel"]
+        if not isinstance(members, list):  # a list as JSON; commas are for the query alone
+            return 400, {"message": "Channel not found"}
         if not set(members) <= self.in_app:
             return 422, {"message": "Channel not in Stasis application"}
         self.bridges[path[0]] += members
@@ -213,6 +215,8 @@ class FakeAri:
                 self.in_app.discard(channel_id)
                 await self.tell({"type": "StasisEnd", "channel": self.channels[channel_id]})
                 return 204, None
+            case "POST", [channel_id, "variable"] if channel_id not in self.in_app:
+                return 409, {"message": "Channel not in Stasis application"}
             case "POST", [channel_id, "variable"]:
                 self.variables[channel_id][body["variable"]] = body["value"]
                 return 204, None

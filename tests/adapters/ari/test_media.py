@@ -1,9 +1,11 @@
 """AudioSocket on a port of our own: who may come, and what ends it."""
 
 import asyncio
+import json
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,6 +14,8 @@ from ruasr_tel.errors import ConfigError, PortTaken
 from ruasr_tel.types import Samples
 from ruasr_tel_adapters.ari.config import AriConfig
 from ruasr_tel_adapters.ari.media import AudioSocketMedia, Line, RtpMedia, create_media, own_address
+
+DATA = Path(__file__).parents[2] / "data/ari"
 
 
 class Ear:
@@ -120,6 +124,20 @@ async def test_a_closed_line_hands_the_channel_back_and_expects_nobody() -> None
         writer.write(uuid_of(line))
         assert await reader.read() == b""
         writer.close()
+
+
+async def test_asterisks_answer_says_who_sends() -> None:
+    answer = json.loads((DATA / "external_media_rtp.json").read_text("utf-8"))
+    media = RtpMedia(config(encapsulation="rtp", format="slin"))
+    await media.start()
+    line = await media.line(Ear())
+    line.answered(answer)
+    variables = answer["channelvars"]
+    assert line.source == (
+        variables["UNICASTRTP_LOCAL_ADDRESS"],
+        int(variables["UNICASTRTP_LOCAL_PORT"]),
+    )
+    line.close()
 
 
 async def test_a_taken_port_is_named() -> None:

@@ -19,6 +19,7 @@ async def test_a_path_is_quoted_and_text_goes_as_json() -> None:
     async with fake_ari() as pbx:
         pbx.channels["a/b"] = {"id": "a/b"}
         pbx.variables["a/b"] = {}
+        pbx.in_app.add("a/b")
         ari = await opened(pbx.url)
         await ari.request("POST", "channels", "a/b", "variable", variable="X", value="да & нет")
         assert await ari.variable("a/b", "X") == "да & нет"

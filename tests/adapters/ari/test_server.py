@@ -87,7 +87,10 @@ async def test_a_call_is_a_dialogue_of_two_legs_while_the_dialplan_goes_on() -> 
         await at.heard.until(Final)
         rtp(SECOND, at.pbx.media("out")["external_host"])
         finals = await at.heard.until(Final, 2)
-        await at.pbx.until(lambda: "RUASR_CALLEE_TEXT" in at.pbx.variables[CHANNEL])
+        assert "RUASR_TEXT" not in at.pbx.variables[CHANNEL]
+        await at.pbx.enter(CHANNEL)
+        await at.pbx.until(lambda: CHANNEL not in at.pbx.in_app)
+        assert at.pbx.variables[CHANNEL]["RUASR_FINALS"] == "2"
         await at.pbx.hang_up(CHANNEL)
         (ended,) = await at.heard.until(CallEnded)
         await at.pbx.until(lambda: not at.pbx.subscriptions)
