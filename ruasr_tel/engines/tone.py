@@ -31,11 +31,12 @@ from ruasr_tel.engines.base import (
 from ruasr_tel.engines.ctc import CtcDecoder, LogProbs, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_path import GreedyPath
 from ruasr_tel.engines.onnx import make_ctc_decoder
+from ruasr_tel.engines.runtime import Device
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.models.graphs import describe
 from ruasr_tel.models.online_graphs import ToneShape, check_tone
 from ruasr_tel.models.probe import LAYOUTS, T_ONE, check_files, find_files
-from ruasr_tel.models.tokens import read_tokens
+from ruasr_tel.models.tokens import TokenTable, read_tokens
 from ruasr_tel.types import Waveform
 
 RATE_HZ = 8000  # tone/onnx_wrapper.py, SAMPLE_RATE
@@ -222,27 +223,24 @@ def create(spec: EngineSpec) -> StreamingEngine:
     """Check the model of `spec`, then load it.
 
     `spec.options` may hold `model` and `tokens`: names or globs of these files below
-    `spec.model_dir`, separated by `|`, best first; and `batch_size`: how many streams go through
-    the network at once, 16 unless given. Tokens are sherpa-onnx's tokens.txt or upstream's
-    vocab.json.
+    `spec.model_dir`, separated by `|`, best first; `batch_size`: how many streams go through the
+    network at once, 16 unless given; `device` and `gpu_memory_mb`, see `runtime.on_device`. Tokens
+    are sherpa-onnx's tokens.txt or upstream's vocab.json.
 
     Raises:
         ModelLoadError: the model cannot be used; the message names the file and the cure.
-        ConfigError: another family or provider than this engine has.
+        ConfigError: another family than this engine has; or a provider that is not there.
     """
     if spec.family != T_ONE:
         raise ConfigError(
             f"model {spec.model}: engine tone runs family {T_ONE}, not {spec.family!r}"
         )
-    if spec.provider not in ("auto", "cpu"):
-        raise ConfigError(
-            f"engine tone runs on the CPU only, not on {spec.provider!r}: set the provider to cpu"
-        )
     files = _files_of(spec)
     check_files(files, T_ONE)
     table = read_tokens(files["tokens"])
-    session = runtime.open_session(files["model"])
-    shape = check_tone(describe(files["model"], session), table)
+    network, device, fallback = runtime.on_device(
+        spec, lambda on: _load_network(files["model"], table, on)
+    )
     assert table.blank is not None  # read_tokens has seen to that
     vocabulary = Vocabulary.of(table.symbols, table.blank)
     decoder = make_ctc_decoder(vocabulary, spec)
@@ -254,15 +252,22 @@ def create(spec: EngineSpec) -> StreamingEngine:
         max_segment_s=spec.max_segment_s,
         batch_size=max(1, int(spec.options.get("batch_size", DEFAULT_BATCH))),
         confidence=True,
+        provider=device.provider,
+        fallback=fallback,
         streaming=True,
-        chunk_s=shape.chunk_samples / RATE_HZ,
+        chunk_s=network.shape.chunk_samples / RATE_HZ,
         hotwords=decoder.hotwords,
         closed_lists=decoder.closed_lists,
         alternatives=decoder.alternatives,
     )
-    engine = ToneEngine(ToneNetwork(session, shape), vocabulary, decoder, info)
+    engine = ToneEngine(network, vocabulary, decoder, info)
     runtime.return_free_memory()
     return engine
+
+
+def _load_network(path: Path, table: TokenTable, device: Device) -> ToneNetwork:
+    session = runtime.open_session(path, device)
+    return ToneNetwork(session, check_tone(describe(path, session), table))
 
 
 def _stream_of(piece: Piece) -> ToneStream:

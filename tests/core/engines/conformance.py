@@ -14,6 +14,7 @@ from ruasr_tel.engines.sherpa import cuda_refusal as sherpa_cuda_refusal
 from tests.core.broken_models import TRANSDUCER, good_model
 from tests.layouts import GIGAAM, Layout
 from tests.layouts_online import write_toy_tone, write_toy_zipformer
+from tests.layouts_speech import write_speech_tone, write_speech_zipformer
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,15 @@ def _tone(folder: Path) -> EngineSpec:
     return EngineSpec("tone", "toy", write_toy_tone(folder / "model"), "t_one")
 
 
+def _speaking_zipformer(folder: Path) -> EngineSpec:
+    made = write_speech_zipformer(folder / "model")
+    return EngineSpec("sherpa_online", "speech", made, "online_transducer")
+
+
+def _speaking_tone(folder: Path) -> EngineSpec:
+    return EngineSpec("tone", "speech", write_speech_tone(folder / "model"), "t_one")
+
+
 def _kaldi(folder: Path) -> EngineSpec:
     return EngineSpec("kaldi", "ko", korean_model(), "kaldi")
 
@@ -102,6 +112,16 @@ CASES = (
     Case("sherpa: zipformer", _zipformer, speaks=True),
     Case("sherpa_online: zipformer", _online_zipformer),
     Case("tone: T-one", _tone),
+    # int8 networks take one scale for a whole batch
+    Case("sherpa_online: zipformer, speech", _speaking_zipformer, speaks=True, repeats=False),
+    Case("tone: T-one, speech", _speaking_tone, speaks=True, repeats=False),
+    Case(
+        "tone on CUDA: T-one",
+        _on_cuda(_speaking_tone),
+        missing=cuda_refusal() or "",
+        speaks=True,
+        repeats=False,
+    ),
     Case("kaldi", _kaldi, missing="" if korean_model() else NO_KALDI, repeats=False),
     *(
         Case(

@@ -110,7 +110,7 @@ def test_it_says_what_it_is(engine: Engine, case: Case) -> None:
     assert 0 < info.min_segment_s < info.max_segment_s
     assert info.batch_size >= 1
     assert info.alternatives >= 1
-    assert info.streaming == hasattr(engine, "open_stream")
+    assert hasattr(engine, "open_stream") or not info.streaming
     assert info.chunk_s == 0 or info.streaming
     assert info.provider == ("cuda" if "CUDA" in case.name else "cpu")
 

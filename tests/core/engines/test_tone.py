@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ruasr_tel.engines import runtime
 from ruasr_tel.engines.base import (
     PLAIN,
     DecodeOptions,
@@ -267,12 +268,20 @@ def test_loud_samples_are_clipped_not_wrapped(engine: StreamingEngine) -> None:
     assert heard.tokens == (" ", "я")  # ids 33 and 32: int16 ends at 32 thousands on both sides
 
 
-def test_a_provider_it_has_not_is_refused(folder: Path) -> None:
-    asked = EngineSpec("tone", "toy", folder, "t_one", provider="cuda")
-    with pytest.raises(ConfigError, match="runs on the CPU only, not on 'cuda'"):
-        create(asked)
+def test_another_family_or_provider_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="runs family t_one, not 'nemo_ctc'"):
         create(EngineSpec("tone", "toy", folder, "nemo_ctc"))
+    with pytest.raises(ConfigError, match="provider 'tpu' is unknown"):
+        create(EngineSpec("tone", "toy", folder, "t_one", provider="tpu"))
+
+
+@pytest.mark.skipif(runtime.cuda_refusal() is None, reason="this onnxruntime has CUDA")
+def test_cuda_is_refused_where_it_is_not(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="provider cuda needs onnxruntime-gpu"):
+        create(EngineSpec("tone", "toy", folder, "t_one", provider="cuda"))
+    assert (
+        create(EngineSpec("tone", "toy", folder, "t_one", provider="auto")).info.provider == "cpu"
+    )
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
