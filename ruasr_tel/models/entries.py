@@ -60,6 +60,9 @@ class SourceFile(Section):
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Its digest; null: unpublished to us. A download is checked against the hub's own, too."""
 
+    optional: bool = False
+    """Whether the model works without it; it is brought where the source has it."""
+
     precision: Precision = "any"
     """`int8` and `full` are the same part of a model twice; one of them is enough."""
 

@@ -177,6 +177,10 @@ def _disk(path: Path, exc: OSError) -> ModelPullError:
     return ModelPullError(f"{path} cannot be written: {exc.strerror}; nothing was installed")
 
 
+class NotThere(ModelPullError):
+    """The server has no such file."""
+
+
 class DiskFull(ModelPullError):
     """There is no room for the model; what had come of it is deleted, too."""
 
@@ -190,7 +194,7 @@ def _refusal(url: str, page: str, exc: Exception) -> ModelPullError:
         cure = f"if it is behind a login, accept its terms on {page} and set HF_TOKEN"
         return ModelPullError(f"{url} is not for us (HTTP {status}); {cure}")
     if status == 404:
-        return ModelPullError(f"{url} is not there (HTTP 404); see {page}")
+        return NotThere(f"{url} is not there (HTTP 404); see {page}")
     if status is not None:
         return ModelPullError(f"{url}: the server answers HTTP {status}; try again later")
     reason = " ".join(str(exc).split())[:200] or type(exc).__name__

@@ -143,7 +143,10 @@ def _staging(catalog: Catalog, entry: ModelEntry) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise ModelPullError(f"{folder} cannot be made: {exc.strerror}") from exc
+        raise ModelPullError(
+            f"{folder} cannot be made: {exc.strerror}; do this as the user whom the models belong "
+            "to, or set models.dir"
+        ) from exc
     with (folder.parent / f"{entry.folder}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,14 +184,20 @@ def _bring(model: Model, staging: Path, options: PullOptions, tell: Callable[[st
 
 def _from_hub(model: Model, options: PullOptions, tell: Callable[[str], None]) -> str:
     source = model.entry.source
-    wanted = model.entry.wanted(options.precision)
-    offered = [fetch.look_up(source, each.path, options.endpoint) for each in wanted]
-    total = sum(each.size_bytes or 0 for each in offered)
+    offered = {}
+    for each in model.entry.wanted(options.precision):
+        try:
+            offered[each.path] = fetch.look_up(source, each.path, options.endpoint)
+        except fetch.NotThere:
+            if not each.optional:
+                raise
+            tell(f"{source.hub} has no {each.path}; the model works without it")
+    total = sum(remote.size_bytes or 0 for remote in offered.values())
     tell(f"{len(offered)} file(s), {megabytes(total)}, from {options.endpoint or 'the hub'}")
     _expect_room(model.folder.parent, total)
     known = model.known()
-    for remote, each in zip(offered, wanted, strict=True):
-        target = model.folder / each.path
+    for path, remote in offered.items():
+        target = model.folder / path
         fetch.download(remote, target, known[target])
     return f"{source.hub}@{source.revision or 'main'}"
 

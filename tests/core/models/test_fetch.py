@@ -3,6 +3,7 @@
 import errno
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,31 @@ def test_the_next_attempt_goes_on_where_the_last_one_stopped(hub: Hub, tmp_path:
     assert target.read_bytes() == CONTENT[LARGE]
     assert hub.ranges()[0] == "bytes=70000-"
     assert not partial.exists()
+
+
+@pytest.mark.parametrize("begun", [0, 1, len(CONTENT[LARGE]) - 1, len(CONTENT[LARGE])])
+def test_any_beginning_is_gone_on_from(hub: Hub, tmp_path: Path, begun: int) -> None:
+    remote = look_up(SOURCE, LARGE, hub.url)
+    fetch._partial(remote, tmp_path / "file").write_bytes(CONTENT[LARGE][:begun])
+    download(remote, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT[LARGE]
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_beginning_that_is_too_long_is_begun_anew(hub: Hub, tmp_path: Path) -> None:
+    remote = look_up(SOURCE, LARGE, hub.url)
+    fetch._partial(remote, tmp_path / "file").write_bytes(CONTENT[LARGE] + b"more")
+    download(remote, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT[LARGE]
+    assert hub.ranges() == []
+
+
+def test_a_server_that_names_no_version_is_asked_for_all(hub: Hub, tmp_path: Path) -> None:
+    remote = replace(look_up(SOURCE, LARGE, hub.url), tag=None)
+    fetch._partial(remote, tmp_path / "file").write_bytes(b"of an older version")
+    download(remote, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT[LARGE]
+    assert hub.ranges() == []
 
 
 def test_what_is_whole_already_is_not_brought_again(hub: Hub, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ruasr_tel.errors import ModelLoadError, ModelPullError
 from ruasr_tel.models import pull as pulling
 from ruasr_tel.models.archives import unpack
 from ruasr_tel.models.catalog import Catalog, Model
-from ruasr_tel.models.entries import ModelEntry
+from ruasr_tel.models.entries import ModelEntry, SourceFile
 from ruasr_tel.models.manifest import MANIFEST_NAME, Manifest
 from ruasr_tel.models.pull import PullOptions, pack, pull, remove, verify
 from tests.core.broken_models import CTC, good_model
@@ -119,6 +119,29 @@ def test_the_precision_that_is_asked_for_comes(
     model = bring(catalog, hub, precision=precision)
     found = {each.name for each in model.folder.iterdir()}
     assert found == names | {TOKENS, MANIFEST_NAME}
+
+
+def test_a_file_that_the_model_can_do_without_may_be_absent(catalog: Catalog, hub: Hub) -> None:
+    told: list[str] = []
+    with_licence = entry(catalog).model_copy(
+        update={"content": (*entry(catalog).content, SourceFile(path="LICENSE", optional=True))}
+    )
+    pull(catalog, with_licence, PullOptions(endpoint=hub.url), tell=told.append)
+    assert told[0] == "owner/mini has no LICENSE; the model works without it"
+    hub.files["LICENSE"] = b"MIT"
+    model = pull(catalog, with_licence, PullOptions(endpoint=hub.url))
+    assert (model.folder / "LICENSE").read_bytes() == b"MIT"
+
+
+def test_a_models_folder_that_is_not_ours_is_named(
+    catalog: Catalog, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **more: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ModelPullError, match="do this as the user whom the models belong to"):
+        bring(catalog, hub)
 
 
 def no_checksum(hub: Hub) -> None:
