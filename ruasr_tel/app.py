@@ -1,130 +1,27 @@
 """The composition root: configuration to a running server, and back down again."""
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
+from ruasr_tel.app_models import Recognition, recognition
 from ruasr_tel.app_recordings import Ears, history, jobs
 from ruasr_tel.call import Calls
 from ruasr_tel.config import Config, Loaded
-from ruasr_tel.engines.base import EngineInfo
-from ruasr_tel.engines.process import EngineProcess
+from ruasr_tel.control import Control
 from ruasr_tel.errors import ConfigError, PortTaken
 from ruasr_tel.events import Event
 from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
-from ruasr_tel.models.catalog import Catalog, Model, default_models_dir, to_spec
 from ruasr_tel.plugins import Door, Server, adapters
-from ruasr_tel.profile import Profile
-from ruasr_tel.scheduler import Scheduler
+from ruasr_tel.reload import Reload
 from ruasr_tel.sinks import Fanout
-from ruasr_tel.vad import Vad, VadBatcher, create_vad
 
 _log = structlog.get_logger(__name__)
-
-VAD_MODEL = Path("silero-vad/silero_vad_op18_ifless.onnx")
-"""The voice activity detector's file below the models folder."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recognition:
-    """Everything between samples and text, running.
-
-    Attributes:
-        engine: the supervised engine process.
-        scheduler: takes segments.
-        batcher: scores windows.
-        profiles: those of the configuration, no segment longer than the model takes.
-        notice: what must be said about the model at start-up, or None.
-    """
-
-    engine: EngineProcess
-    scheduler: Scheduler
-    batcher: VadBatcher
-    profiles: dict[str, Profile]
-    notice: str | None
-
-
-def find_model(config: Config) -> tuple[Catalog, Model]:
-    """Return the catalogue and the configured model.
-
-    Raises:
-        ConfigError: there is no such model.
-        ModelLoadError: it is known but not on this machine.
-    """
-    catalog = Catalog.load(config.models.dir or default_models_dir())
-    return catalog, catalog.resolve(config.engine.model, config.engine.family)
-
-
-def _model_names(config: Config) -> list[str]:
-    """Return every name under which an order may ask for the server's model."""
-    _, model = find_model(config)
-    return list(dict.fromkeys([model.entry.name, *model.entry.aliases, config.engine.model]))
-
-
-def make_engine(config: Config, model: Model) -> EngineProcess:
-    """Return the configured engine process, not started.
-
-    Raises:
-        ModelLoadError: the model's files cannot be right; checked before anything is loaded.
-    """
-    model.check(config.engine.provider)
-    threads = config.engine.threads or os.cpu_count() or 1
-    spec = to_spec(model, config.engine.provider, threads, config.engine.engine)
-    return EngineProcess(spec, config.process)
-
-
-def make_vad(config: Config, models_dir: Path) -> Vad:
-    """Return the configured voice activity detector.
-
-    Raises:
-        ModelLoadError: its file is missing or bad.
-    """
-    return create_vad(config.vad, models_dir / VAD_MODEL)
-
-
-@asynccontextmanager
-async def recognition(config: Config) -> AsyncIterator[Recognition]:
-    """Run the engine, the scheduler and the detector for as long as the context lasts.
-
-    Raises:
-        ConfigError: the configuration cannot be used.
-        ModelLoadError: the model cannot be used.
-    """
-    catalog, model = find_model(config)
-    engine = make_engine(config, model)
-    batcher = VadBatcher(make_vad(config, catalog.models_dir), config.vad)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(engine.close)
-        info = await engine.start()
-        scheduler = Scheduler(engine, config.scheduler)
-        stack.push_async_callback(scheduler.close)
-        await scheduler.start()
-        stack.push_async_callback(batcher.close)
-        await batcher.start()
-        yield Recognition(
-            engine,
-            scheduler,
-            batcher,
-            fit_profiles(config, info),
-            catalog.embedded_notice(model),
-        )
-
-
-def fit_profiles(config: Config, info: EngineInfo) -> dict[str, Profile]:
-    """Return the profiles with no segment longer than the model takes."""
-    fitted: dict[str, Profile] = {}
-    for name, profile in config.profiles.items():
-        longest_s = min(profile.boundary.max_segment_s, info.max_segment_s)
-        boundary = profile.boundary.model_copy(update={"max_segment_s": longest_s})
-        fitted[name] = profile.model_copy(update={"boundary": boundary})
-    return fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +32,13 @@ class Running:
         urls: where, by door.
         calls: the running calls.
         recognition: what turns their audio into text.
+        reload: changes it.
     """
 
     urls: dict[str, str]
     calls: Calls
     recognition: Recognition
+    reload: Reload
 
 
 @asynccontextmanager
@@ -167,37 +66,46 @@ async def serving(config: Config) -> AsyncIterator[Running]:
 
         stack.push_async_callback(fanout.close)
         await fanout.start()
-        parts = await stack.enter_async_context(recognition(config))
-        calls = Calls(
-            config.calls, parts.profiles, parts.scheduler, parts.batcher, publish, metrics
-        )
+        parts = await stack.enter_async_context(recognition(config, metrics))
+        profiles = dict(config.profiles)
+        calls = Calls(config.calls, profiles, parts.recognisers, parts.batcher, publish, metrics)
         stack.push_async_callback(calls.close)
         await calls.start()
         if config.metrics.enabled:
             stack.push_async_callback(asyncio.to_thread, metrics.close)
             _log.info("metrics served", url=_serve_metrics(metrics, config))
-        ears = Ears(parts.scheduler, parts.batcher, parts.profiles, _model_names(config))
+        ears = Ears(parts.recognisers, parts.batcher, profiles)
         recordings = await stack.enter_async_context(jobs(config, store, ears, metrics))
         if recordings is not None:
             readers.append(recordings.news.publish)
         server = Server(
-            calls, hub, metrics, store, recordings, lambda: parts.engine.pid is not None
+            calls, hub, metrics, store, recordings, lambda: parts.recognisers.default.ready
         )
+        reload = Reload(config, parts.recognisers, profiles)
+        if config.control.enabled:
+            control = Control(config.control.path(), reload.use)
+            stack.push_async_callback(control.close)
+            await control.start()
         doors = _make_doors(config, server)
         stack.push_async_callback(_drain, doors, calls)
         for door in doors.values():
             await door.start()
         for name, door in doors.items():
             _log.info("door open", door=name, url=door.url)
-        yield Running({name: door.url for name, door in doors.items()}, calls, parts)
+        yield Running({name: door.url for name, door in doors.items()}, calls, parts, reload)
 
 
-async def serve(loaded: Loaded, on_ready: Callable[[Running], None]) -> None:
+async def serve(
+    loaded: Loaded,
+    on_ready: Callable[[Running], None],
+    read: Callable[[], Loaded] | None = None,
+) -> None:
     """Run the server until SIGTERM or SIGINT.
 
     Args:
         loaded: the configuration.
         on_ready: called once when every door is open.
+        read: reads the configuration again at SIGHUP; None: it has no effect.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -219,8 +127,31 @@ async def serve(loaded: Loaded, on_ready: Callable[[Running], None]) -> None:
         if running.recognition.notice:
             _log.warning(running.recognition.notice)
         on_ready(running)
-        await stop.wait()
+        async with _rereading(running.reload, read or (lambda: loaded)):
+            await stop.wait()
         _log.info("stopping", calls=len(running.calls), drain_s=loaded.config.calls.drain_s)
+
+
+@asynccontextmanager
+async def _rereading(reload: Reload, read: Callable[[], Loaded]) -> AsyncIterator[None]:
+    """Take over the configuration at each SIGHUP while the context lasts."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+
+    async def follow() -> None:
+        while True:
+            await asked.wait()
+            asked.clear()
+            await reload.reread(read)
+
+    following = asyncio.create_task(follow(), name="SIGHUP")
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 async def _done_before(task: "asyncio.Task[Running]", stop: asyncio.Event) -> bool:

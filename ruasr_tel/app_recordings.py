@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from ruasr_tel.config import Config
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.profile import Profile
+from ruasr_tel.recognisers import Recognisers
 from ruasr_tel.recordings.jobs import Recordings
-from ruasr_tel.recordings.recognise import bulk_profiles
 from ruasr_tel.recordings.watch import Watch
-from ruasr_tel.scheduler import Priority, Scheduler
+from ruasr_tel.scheduler import Priority
 from ruasr_tel.sinks import Sink
 from ruasr_tel.store import HistorySink, Store, keep_purging
 from ruasr_tel.vad import VadBatcher
@@ -59,10 +59,9 @@ async def history(config: Config) -> AsyncIterator[tuple[Store | None, list[Sink
 class Ears:
     """What recordings are recognised with; shared with the live calls, which come first."""
 
-    scheduler: Scheduler
+    recognisers: Recognisers
     batcher: VadBatcher
     profiles: dict[str, Profile]
-    models: Sequence[str]
 
 
 @asynccontextmanager
@@ -101,8 +100,8 @@ def _bulk_calls(ears: Ears, metrics: Metrics) -> Calls:
     )
     return Calls(
         limits,
-        bulk_profiles(ears.profiles),
-        ears.scheduler,
+        ears.profiles,
+        ears.recognisers,
         ears.batcher,
         _ignore,  # recordings have a history of their own
         metrics,
@@ -118,7 +117,7 @@ def _recordings(config: Config, store: Store, ears: Ears, calls: Calls) -> Recor
         fetching=config.fetch,
         webhooks=config.webhooks,
         dialogue=config.dialogue,
-        models=ears.models,
+        models=ears.recognisers,
     )
 
 

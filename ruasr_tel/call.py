@@ -16,7 +16,8 @@ from ruasr_tel.errors import ConfigError, Overloaded
 from ruasr_tel.events import CallEnded, CallStarted, Event, Final, Ledger, Partial
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.profile import Profile
-from ruasr_tel.scheduler import Priority, Scheduler
+from ruasr_tel.recognisers import Loan, Recognisers
+from ruasr_tel.scheduler import Priority
 from ruasr_tel.section import Section
 from ruasr_tel.segments import Surroundings
 from ruasr_tel.types import CallId
@@ -67,8 +68,8 @@ class Calls:
 
     Args:
         config: limits.
-        profiles: by name; `default` must be among them.
-        scheduler: takes segments of all calls.
+        profiles: by name; `default` must be among them. Read for each call: may change.
+        recognisers: the running models.
         batcher: scores windows of all legs.
         publish: takes every event of every call (the sinks).
         metrics: counts.
@@ -80,7 +81,7 @@ class Calls:
         self,
         config: CallsConfig,
         profiles: Mapping[str, Profile],
-        scheduler: Scheduler,
+        recognisers: Recognisers,
         batcher: VadBatcher,
         publish: Callable[[Event], None],
         metrics: Metrics,
@@ -91,11 +92,12 @@ class Calls:
         self._priority = priority
         self._announced: dict[CallId, Announcement] = {}
         self.profiles = profiles
-        self._scheduler = scheduler
+        self._recognisers = recognisers
         self._batcher = batcher
         self._publish = publish
         self._metrics = metrics
         self._mono = mono
+        self._loans: dict[CallId, Loan] = {}
         self._running: dict[CallId, tuple[Call, Callable[[Event], None] | None]] = {}
         self._accepting = True
         self._ticker: asyncio.Task[None] | None = None
@@ -114,20 +116,24 @@ class Calls:
 
     @property
     def wait_s(self) -> float:
-        """How long a final would wait for the engine now."""
-        return self._scheduler.wait_s
+        """How long a final of the default model would wait for its engine now."""
+        return self._recognisers.default.scheduler.wait_s
 
-    def admit(self) -> None:
+    def admit(self, model: str | None = None) -> None:
         """Say whether a new call may come in now.
+
+        Args:
+            model: the one that will recognise it; None is the default one.
 
         Raises:
             Overloaded: no room; the message says why.
+            ConfigError: the model does not run.
         """
         if not self._accepting:
             raise Overloaded("the server is stopping and takes no new calls")
         if len(self._running) >= self.config.max_calls:
             raise Overloaded(f"{len(self._running)} calls are running, the limit (calls.max_calls)")
-        wait_s = self._scheduler.wait_s
+        wait_s = self._recognisers.get(model).scheduler.wait_s
         if wait_s > self.config.max_wait_s:
             raise Overloaded(
                 f"a final would wait {wait_s:.1f} s for the engine, more than "
@@ -152,8 +158,7 @@ class Calls:
         Raises:
             ConfigError: unknown profile.
         """
-        self.profile(profile)
-        return self._scheduler.info
+        return self._recognisers.get(self.profile(profile).model).info
 
     def open(
         self,
@@ -166,6 +171,7 @@ class Calls:
         hang_up: Callable[[str], None] | None = None,
         options: DecodeOptions | None = None,
         details: Mapping[str, JsonValue] | None = None,
+        model: str | None = None,
     ) -> Call:
         """Begin a call.
 
@@ -179,10 +185,11 @@ class Calls:
             options: what to ask of every decode; None: what the profile asks. `Leg.set_options`
                 changes it.
             details: what the door itself knows of it; what was announced goes over them.
+            model: for finals; None: the profile's.
 
         Raises:
             Overloaded: no room for it.
-            ConfigError: unknown profile.
+            ConfigError: unknown profile, or the model does not run.
             ValueError: a call of that id is running.
         """
         if call_id in self._running:
@@ -190,14 +197,24 @@ class Calls:
         announced = self._announced.get(call_id, Announcement())
         profile = profile or announced.profile
         listening = self.profile(profile)
+        model = model or listening.model
         try:
-            self.admit()
+            self.admit(model)
         except Overloaded:
             self._metrics.calls.labels(door, "refused").inc()
             raise
+        if self._priority is Priority.BULK:  # nobody watches a recording
+            listening = listening.quiet()
+        loan = self._recognisers.lend(model, listening.partials.model)
+        listening = listening.fitted(loan.finals.info)
         if options is not None:
             listening = listening.asking(options)
-        call = Call(call_id, door, listening, self._surroundings, self._on_event, hang_up)
+
+        def around(emit: Callable[[Event], None]) -> Surroundings:
+            return self._surroundings(loan, emit)
+
+        call = Call(call_id, door, listening, around, self._on_event, hang_up)
+        self._loans[call_id] = loan
         self._running[call_id] = (call, on_event)
         self._idle.clear()
         self._metrics.active.labels(door).inc()
@@ -240,20 +257,17 @@ class Calls:
         if self._ticker is not None:
             self._ticker.cancel()
 
-    def _surroundings(self, emit: Callable[[Event], None]) -> Surroundings:
+    def _surroundings(self, loan: Loan, emit: Callable[[Event], None]) -> Surroundings:
+        live = self._priority is not Priority.BULK
         return Surroundings(
-            self._scheduler,
+            loan.finals.scheduler,
             self._batcher,
             emit,
             self._mono,
             self.config.finish_timeout_s,
             self._priority,
-            self._scheduler if self._streams() else None,
+            loan.streams.scheduler if live and loan.streams is not None else None,
         )
-
-    def _streams(self) -> bool:
-        """Whether segments are recognised while they are spoken; nobody watches a recording."""
-        return self._priority is not Priority.BULK and self._scheduler.info.streaming
 
     async def _tick(self) -> None:
         while True:
@@ -286,6 +300,7 @@ class Calls:
 
     def _ended(self, call: Call, event: CallEnded) -> None:
         del self._running[call.call_id]
+        self._loans.pop(call.call_id).give_back()
         if not self._running:
             self._idle.set()
         self._metrics.active.labels(call.door).dec()

@@ -31,6 +31,7 @@ from ruasr_tel.config_sources import (
     near_misses,
     override_entries,
 )
+from ruasr_tel.control import ControlConfig
 from ruasr_tel.engines.process import EngineProcessConfig
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.log import LogConfig
@@ -103,6 +104,8 @@ class Config(BaseSettings):
     """Voice activity detection."""
     calls: CallsConfig = CallsConfig()
     """Limits of calls."""
+    control: ControlConfig = ControlConfig()
+    """How `ruasr-tel models use` reaches the running server."""
     profiles: dict[str, Profile] = Field(default_factory=lambda: dict(DEFAULT_PROFILES))
     """Named ways to listen, chosen per connection; a new name starts from the values below."""
     doors: SerializeAsAny[Section] = Section()

@@ -29,6 +29,9 @@ class Metrics:
             "ruasr_calls", "Calls by door and outcome", ["door", "outcome"], registry=self.registry
         )
         self.active = Gauge("ruasr_calls_active", "Calls now", ["door"], registry=self.registry)
+        self.model_calls = Gauge(
+            "ruasr_model_calls_active", "Calls now by model", ["model"], registry=self.registry
+        )
         self.finals = Counter(
             "ruasr_finals",
             "Finals by reason and error",

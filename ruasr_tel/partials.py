@@ -13,7 +13,10 @@ class PartialsConfig(Section):
     """Text of a segment while it is still being spoken."""
 
     enabled: bool = True
-    """Whether to recognise the open segment again and again as it grows."""
+    """Whether to recognise the open segment as it grows."""
+    model: str | None = Field(None, min_length=1)
+    """A streaming model that hears the open segment, beside the one for finals; null is that one:
+    if it streams it does so, else it decodes the open segment again and again."""
     first_ms: int = Field(300, ge=100, le=5000)
     """Audio after a speech start before the first decode; two decodes make the first partial."""
     interval_ms: int = Field(600, ge=100, le=10000)

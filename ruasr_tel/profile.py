@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from ruasr_tel.boundary import BoundaryConfig
-from ruasr_tel.engines.base import DecodeOptions
+from ruasr_tel.engines.base import DecodeOptions, EngineInfo
 from ruasr_tel.partials import PartialsConfig
 from ruasr_tel.section import Section
 
@@ -16,6 +16,8 @@ MAX_ALTERNATIVES = 100
 class Profile(Section):
     """A named way to listen, chosen per connection."""
 
+    model: str | None = Field(None, min_length=1)
+    """The model for finals: a name of the catalogue or a folder; null is `engine.model`."""
     boundary: BoundaryConfig = BoundaryConfig()
     """Where to cut."""
     partials: PartialsConfig = PartialsConfig()
@@ -33,6 +35,19 @@ class Profile(Section):
     def options(self) -> DecodeOptions:
         """What it asks of every decode."""
         return DecodeOptions(self.phrases, self.closed, self.boost, self.alternatives)
+
+    def fitted(self, info: EngineInfo) -> "Profile":
+        """Return the profile with no segment longer than the model takes."""
+        if self.boundary.max_segment_s <= info.max_segment_s:
+            return self
+        boundary = self.boundary.model_copy(update={"max_segment_s": info.max_segment_s})
+        return self.model_copy(update={"boundary": boundary})
+
+    def quiet(self) -> "Profile":
+        """Return the profile without partials."""
+        if not self.partials.enabled:
+            return self
+        return self.model_copy(update={"partials": PartialsConfig(enabled=False)})
 
     def asking(self, options: DecodeOptions) -> "Profile":
         """Return the profile with other options."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from ruasr_tel.app import find_model, make_engine, make_vad
+from ruasr_tel.app_models import find_model, make_engine, make_vad
 from ruasr_tel.cli.common import (
     UNUSABLE,
     ConfigOption,

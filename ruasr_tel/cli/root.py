@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ruasr_tel import __version__
-from ruasr_tel.cli import call, history, inspect, models, recordings, serve, transcribe
+from ruasr_tel.cli import call, history, inspect, models, recordings, serve, transcribe, use
 from ruasr_tel.cli.common import out
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command("serve")(serve.serve)
 app.command("transcribe")(transcribe.transcribe)
 app.command("call")(call.call)
 app.command("doctor")(inspect.doctor)
+models.models.command("use")(use.use)
 app.add_typer(models.models, name="models")
 app.add_typer(inspect.config, name="config")
 app.add_typer(recordings.recordings, name="recordings")

@@ -16,7 +16,7 @@ def serve(config: ConfigOption = None, settings: SetOption = None) -> None:
         loaded = read_config(config, settings)
         set_up_logging(loaded.config.log)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(loaded, _say_where))
+            runner.run(run(loaded, _say_where, lambda: read_config(config, settings)))
 
 
 def _say_where(running: Running) -> None:

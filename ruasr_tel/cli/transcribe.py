@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from ruasr_tel.app import Recognition, recognition
+from ruasr_tel.app_models import Recognition, recognition
 from ruasr_tel.call import Calls, CallsConfig
 from ruasr_tel.cli.common import (
     FAILED,
@@ -73,7 +73,7 @@ def transcribe(
 async def _transcribe(sources: list[str], style: Form, order: Order, config: Config) -> bool:
     failed = False
     async with recognition(config) as parts:
-        calls = _calls(parts)
+        calls = _calls(parts, config)
         calls.profile(order.profile)  # an unknown one ends everything, before the first file
         with Progress(
             TextColumn("{task.description}"),
@@ -96,11 +96,11 @@ async def _transcribe(sources: list[str], style: Form, order: Order, config: Con
     return failed
 
 
-def _calls(parts: Recognition) -> Calls:
+def _calls(parts: Recognition, config: Config) -> Calls:
     return Calls(
         CallsConfig(max_wait_s=PATIENCE_S, finish_timeout_s=PATIENCE_S),
-        bulk_profiles(parts.profiles),
-        parts.scheduler,
+        bulk_profiles(config.profiles),
+        parts.recognisers,
         parts.batcher,
         lambda _event: None,
         Metrics(),

@@ -50,7 +50,7 @@ class Order:
         name: the file name shown to people.
         channels: what to do with its channels.
         profile: how to listen, or None for the default.
-        model: which model, or None for the server's (others are refused for now).
+        model: which of the running models, or None for the profile's.
         callback_url: where to deliver the result, or None.
         callback_secret: signs deliveries; never shown again.
         idempotency_key: a second order with it is the first one.

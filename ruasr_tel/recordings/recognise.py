@@ -95,6 +95,7 @@ async def recognise(
             call_id=CallId(f"recording-{uuid.uuid4()}"),
             peer="",
             profile=order.profile,
+            model=order.model,
             on_event=keep,
         )
         legs = recording.channels if split else 1

@@ -28,6 +28,7 @@ from ruasr_tel.errors import DecodeError
 from ruasr_tel.events import Event
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.profile import DEFAULT_PROFILES, Profile
+from ruasr_tel.recognisers import Recognisers
 from ruasr_tel.scheduler import EngineHost, Priority, Scheduler, SchedulerConfig
 from ruasr_tel.types import Samples
 from ruasr_tel.vad import VadBatcher, VadConfig
@@ -179,7 +180,7 @@ async def running_calls(
     calls = Calls(
         config or CallsConfig(),
         profiles,
-        scheduler,
+        Recognisers.only(scheduler),
         batcher,
         publish,
         metrics or Metrics(),

@@ -6,7 +6,7 @@ from itertools import accumulate, repeat, takewhile
 
 import numpy as np
 
-from ruasr_tel.app import find_model, make_engine
+from ruasr_tel.app_models import find_model, make_engine
 from ruasr_tel.config import load_config
 from ruasr_tel.engines.process import EngineProcess
 from ruasr_tel.partials import PartialsConfig

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import numpy as np
 
-from ruasr_tel.app import VAD_MODEL
+from ruasr_tel.app_models import VAD_MODEL
 from ruasr_tel.audio.codec import Decoder, Encoding, encode
 from ruasr_tel.audio.resample import Downsampler, resample
 from ruasr_tel.call import Calls

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ruasr_tel.app import recognition
+from ruasr_tel.app_models import recognition
 from ruasr_tel.call import Calls
 from ruasr_tel.config import Config
 from ruasr_tel.events import CallEnded, Event, Final
@@ -119,8 +119,8 @@ class Server:
         async with recognition(config) as parts:
             calls = Calls(
                 config.calls,
-                parts.profiles,
-                parts.scheduler,
+                config.profiles,
+                parts.recognisers,
                 parts.batcher,
                 self._publish,
                 Metrics(),

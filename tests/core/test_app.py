@@ -16,7 +16,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from ruasr_tel import app
-from ruasr_tel.app import Running, find_model, fit_profiles, make_engine, recognition, serving
+from ruasr_tel.app import Running, serving
+from ruasr_tel.app_models import find_model, make_engine, recognition
 from ruasr_tel.audio.decode import open_recording
 from ruasr_tel.config import Config, Loaded, load_config
 from ruasr_tel.engines.base import EngineInfo
@@ -78,7 +79,7 @@ async def test_a_call_goes_in_and_its_text_comes_out_and_nothing_stays(tmp_path:
     config = configured(sinks__jsonl__path=events, metrics__enabled=True, metrics__port=0)
     with capture_logs() as logs:
         async with serving(config) as running:
-            assert set(running.urls) == set(adapters())
+            assert set(running.urls) == {n for n in adapters() if config.door(n).enabled}
             pid = running.recognition.engine.pid
             (url,) = [line["url"] for line in logs if line["event"] == "metrics served"]
             await asyncio.wait_for(dial(running, heard), TIMEOUT_S)
@@ -177,14 +178,6 @@ def test_decodes_at_once_are_configured_or_the_number_of_cpus(
 ) -> None:
     config = configured(engine__threads=threads)
     assert make_engine(config, find_model(config)[1]).slots == slots
-
-
-def test_no_segment_is_longer_than_the_model_takes() -> None:
-    info = EngineInfo("sherpa", "small", 16000, max_segment_s=8.0)
-    fitted = fit_profiles(configured(), info)
-    assert fitted["default"].boundary.max_segment_s == 8.0
-    assert fitted["yesno"].boundary.max_segment_s == 5.0
-    assert fitted["default"].partials == configured().profiles["default"].partials
 
 
 async def test_a_missing_detector_is_named(tmp_path: Path) -> None:

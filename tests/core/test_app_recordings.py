@@ -11,6 +11,7 @@ from ruasr_tel.config import Config, load_config
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.profile import DEFAULT_PROFILES
+from ruasr_tel.recognisers import Recognisers
 from ruasr_tel.recordings.model import Order, State
 from ruasr_tel.scheduler import Scheduler, SchedulerConfig
 from ruasr_tel.testing import TIMEOUT_S, phrase, scripted_host
@@ -39,7 +40,7 @@ async def recognised(config: Config, path: Path) -> State:
     try:
         async with history(config) as (store, sinks):
             assert [sink.name for sink in sinks] == ["history"]
-            ears = Ears(scheduler, batcher, dict(DEFAULT_PROFILES), ["scripted"])
+            ears = Ears(Recognisers.only(scheduler), batcher, dict(DEFAULT_PROFILES))
             async with jobs(config, store, ears, Metrics()) as recordings:
                 assert recordings is not None
                 accepted, _ = await recordings.submit(Order(upload=path, model="scripted"))
@@ -86,7 +87,7 @@ async def test_history_works_without_recordings(folder: Path) -> None:
     async with history(config) as (store, sinks):
         scheduler = Scheduler(scripted_host(), SchedulerConfig())
         batcher = VadBatcher(EnergyVad(), VadConfig())
-        ears = Ears(scheduler, batcher, dict(DEFAULT_PROFILES), [])
+        ears = Ears(Recognisers.only(scheduler), batcher, dict(DEFAULT_PROFILES))
         async with jobs(config, store, ears, Metrics()) as recordings:
             assert recordings is None
         for sink in sinks:

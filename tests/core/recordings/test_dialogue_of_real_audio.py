@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ruasr_tel.app import recognition
+from ruasr_tel.app_models import recognition
 from ruasr_tel.call import Calls, CallsConfig
 from ruasr_tel.config import Config
 from ruasr_tel.metrics import Metrics
@@ -54,8 +54,8 @@ async def heard(path: Path) -> Dialogue:
     async with recognition(config) as parts:
         calls = Calls(
             CallsConfig(max_wait_s=600, finish_timeout_s=600),
-            bulk_profiles(parts.profiles),
-            parts.scheduler,
+            bulk_profiles(config.profiles),
+            parts.recognisers,
             parts.batcher,
             lambda _event: None,
             Metrics(),

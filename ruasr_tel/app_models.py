@@ -1,0 +1,176 @@
+"""The part of the composition root that recognises: models, their engines, the detector."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruasr_tel.config import Config
+from ruasr_tel.engines.process import EngineProcess
+from ruasr_tel.metrics import Metrics
+from ruasr_tel.models.catalog import Catalog, Model, default_models_dir, to_spec
+from ruasr_tel.recognisers import Recogniser, Recognisers, Wanted
+from ruasr_tel.scheduler import Scheduler
+from ruasr_tel.vad import Vad, VadBatcher, create_vad
+
+VAD_MODEL = Path("silero-vad/silero_vad_op18_ifless.onnx")
+"""The voice activity detector's file below the models folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """Everything between samples and text, running.
+
+    Attributes:
+        recognisers: the running models.
+        batcher: scores windows.
+        notice: what must be said about the configured model at start-up, or None.
+    """
+
+    recognisers: Recognisers
+    batcher: VadBatcher
+    notice: str | None
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """That of the default model."""
+        return self.recognisers.default.scheduler
+
+    @property
+    def engine(self) -> EngineProcess:
+        """That of the default model."""
+        engine = self.recognisers.default.engine
+        assert engine is not None, "a ModelLoader made it"
+        return engine
+
+
+class ModelLoader:
+    """Makes recognisers as a configuration says.
+
+    Args:
+        config: the models folder, the engine, how it is watched and shared.
+        catalog: what exists.
+    """
+
+    def __init__(self, config: Config, catalog: Catalog) -> None:
+        self._config = config
+        self._catalog = catalog
+
+    def key(self, name: str) -> str:
+        """Return what a model of that name is made from; see `Loader.key`.
+
+        Raises:
+            ConfigError: there is no such model.
+            ModelLoadError: it is not on this machine.
+        """
+        config, model = self._for(name)
+        how = config.engine.model_dump_json(exclude={"model"})
+        return f"{model.folder.absolute()} {model.entry.family} {how}"
+
+    async def load(self, name: str) -> Recogniser:
+        """Return a model, loaded and probed; see `Loader.load`.
+
+        Raises:
+            ConfigError: it does not run here.
+            ModelLoadError: it cannot be used.
+        """
+        config, model = self._for(name)
+        engine = await asyncio.to_thread(make_engine, config, model)  # it reads the files
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(engine.close)
+            await engine.start()
+            scheduler = Scheduler(engine, config.scheduler)
+            await scheduler.start()
+            undo.pop_all()
+        names = (model.entry.name, *model.entry.aliases)
+        return Recogniser(self.key(name), names, scheduler, engine)
+
+    def _for(self, name: str) -> tuple[Config, Model]:
+        """Return a model and what configures it: `family` and `engine` speak of one model only."""
+        config, engine = self._config, self._config.engine
+        if name != engine.model:
+            config = with_model(config, name)
+        return config, self._catalog.resolve(name, config.engine.family)
+
+
+def with_model(config: Config, name: str) -> Config:
+    """Return a configuration with another `engine.model`, which its own engine runs."""
+    changed = {"model": name, "family": None, "engine": None}
+    return config.model_copy(update={"engine": config.engine.model_copy(update=changed)})
+
+
+def wanted(config: Config) -> Wanted:
+    """Return the models that a configuration names."""
+    profiles = config.profiles.items()
+    return Wanted(
+        config.engine.model,
+        [profile.model for _, profile in profiles if profile.model is not None],
+        {
+            f"profiles.{name}.partials.model": profile.partials.model
+            for name, profile in profiles
+            if profile.partials.model is not None and profile.partials.enabled
+        },
+    )
+
+
+def find_catalog(config: Config) -> Catalog:
+    """Return the configured catalogue.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    return Catalog.load(config.models.dir or default_models_dir())
+
+
+def find_model(config: Config) -> tuple[Catalog, Model]:
+    """Return the catalogue and the configured model.
+
+    Raises:
+        ConfigError: there is no such model.
+        ModelLoadError: it is known but not on this machine.
+    """
+    catalog = find_catalog(config)
+    return catalog, catalog.resolve(config.engine.model, config.engine.family)
+
+
+def make_engine(config: Config, model: Model) -> EngineProcess:
+    """Return the configured engine process, not started.
+
+    Raises:
+        ModelLoadError: the model's files cannot be right; checked before anything is loaded.
+    """
+    model.check(config.engine.provider)
+    threads = config.engine.threads or os.cpu_count() or 1
+    spec = to_spec(model, config.engine.provider, threads, config.engine.engine)
+    return EngineProcess(spec, config.process)
+
+
+def make_vad(config: Config, models_dir: Path) -> Vad:
+    """Return the configured voice activity detector.
+
+    Raises:
+        ModelLoadError: its file is missing or bad.
+    """
+    return create_vad(config.vad, models_dir / VAD_MODEL)
+
+
+@asynccontextmanager
+async def recognition(config: Config, metrics: Metrics | None = None) -> AsyncIterator[Recognition]:
+    """Run the models and the detector for as long as the context lasts.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        ModelLoadError: a model cannot be used.
+    """
+    catalog, model = find_model(config)
+    batcher = VadBatcher(make_vad(config, catalog.models_dir), config.vad)
+    counted = metrics or Metrics()
+    async with AsyncExitStack() as stack:
+        recognisers = Recognisers(lambda name, calls: counted.model_calls.labels(name).set(calls))
+        stack.push_async_callback(recognisers.close)
+        await recognisers.use(wanted(config), ModelLoader(config, catalog))
+        stack.push_async_callback(batcher.close)
+        await batcher.start()
+        yield Recognition(recognisers, batcher, catalog.embedded_notice(model))
