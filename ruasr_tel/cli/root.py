@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from ruasr_tel import __version__
-from ruasr_tel.cli import call, history, inspect, models, recordings, serve, transcribe, use
+from ruasr_tel.cli import (
+    bench,
+    call,
+    history,
+    inspect,
+    models,
+    recordings,
+    serve,
+    transcribe,
+    use,
+)
 from ruasr_tel.cli.common import out
 
 app = typer.Typer(
@@ -22,6 +32,7 @@ models.models.command("use")(use.use)
 app.add_typer(models.models, name="models")
 app.add_typer(inspect.config, name="config")
 app.add_typer(recordings.recordings, name="recordings")
+app.add_typer(bench.bench, name="bench")
 app.add_typer(history.history, name="history")
 
 

@@ -73,7 +73,7 @@ def transcribe(
 async def _transcribe(sources: list[str], style: Form, order: Order, config: Config) -> bool:
     failed = False
     async with recognition(config) as parts:
-        calls = _calls(parts, config)
+        calls = calls_for_files(parts, config)
         calls.profile(order.profile)  # an unknown one ends everything, before the first file
         with Progress(
             TextColumn("{task.description}"),
@@ -96,7 +96,8 @@ async def _transcribe(sources: list[str], style: Form, order: Order, config: Con
     return failed
 
 
-def _calls(parts: Recognition, config: Config) -> Calls:
+def calls_for_files(parts: Recognition, config: Config) -> Calls:
+    """Return where the calls of a one-shot command are opened: nobody hurries them."""
     return Calls(
         CallsConfig(max_wait_s=PATIENCE_S, finish_timeout_s=PATIENCE_S),
         bulk_profiles(config.profiles),

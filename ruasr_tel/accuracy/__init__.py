@@ -1,0 +1,1 @@
+"""How often recognition is wrong: manifests, line conditions, error rates, reports."""
