@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from ruasr_tel.engines import sherpa, sherpa_online, tone
-from ruasr_tel.engines.base import EngineSpec, Hypothesis, Piece, StreamingEngine
+from ruasr_tel.engines.base import (
+    DecodeOptions,
+    EngineSpec,
+    Hypothesis,
+    Piece,
+    StreamingEngine,
+)
 from ruasr_tel.models.catalog import Catalog, to_spec
 from ruasr_tel.types import Waveform
 from tests.core.engines.prompts import RATE_HZ, Prompt, letter_errors, spoken_prompts
@@ -128,3 +134,26 @@ def test_sherpa_onnx_hears_the_same_in_this_t_one(tmp_path: Path, spoken: list[P
     # it scales samples by 32767 and rounds towards 0, which may turn a letter
     assert letter_errors(" ".join(recognizer.get_result(stream).split()), heard) <= 1
     assert letter_errors(heard, spoken[0].text) <= 0.25 * len(spoken[0].text)
+
+
+@pytest.mark.parametrize("name", ["tone", "sherpa_online"])
+def test_a_closed_list_gives_what_was_said_at_its_time(
+    tmp_path: Path, spoken: list[Prompt], name: str
+) -> None:
+    engine = made(name, tmp_path)
+    prompt, other = sorted(spoken, key=lambda each: len(each.samples))[1:3]
+    (samples,) = at_rate(engine, [prompt])
+    asked = DecodeOptions(phrases=(other.text, prompt.text), closed=True)
+    listed, free = engine.open_stream(asked), engine.open_stream()
+    half = len(samples) // 2
+    engine.advance([Piece(stream, samples[:half]) for stream in (listed, free)])
+    said, plain = engine.advance(
+        [Piece(stream, samples[half:], last=True) for stream in (listed, free)]
+    )
+    assert said.text == prompt.text
+    assert said.match is not None
+    assert said.match > 0.5
+    assert len(said.starts_s) == len(said.tokens)
+    assert said.starts_s[0] == pytest.approx(plain.starts_s[0], abs=0.2)
+    # tokens are words where the list is applied to what was heard, letters where the search did
+    assert said.starts_s[0] < said.starts_s[-1] < plain.starts_s[-1] + 0.2
