@@ -55,7 +55,7 @@ async def serving(config: Config) -> AsyncIterator[Running]:
     hub = Hub()
     async with AsyncExitStack() as stack:
         sinks = config.sinks.sinks()
-        store, history_sinks = await stack.enter_async_context(history(config))
+        store, history_sinks = await stack.enter_async_context(history(config, metrics))
         fanout = Fanout([*sinks, *history_sinks], config.sinks.queue)
 
         readers: list[Callable[[Event], None]] = [hub.publish, fanout.publish]
@@ -78,21 +78,32 @@ async def serving(config: Config) -> AsyncIterator[Running]:
         recordings = await stack.enter_async_context(jobs(config, store, ears, metrics))
         if recordings is not None:
             readers.append(recordings.news.publish)
+        doors: dict[str, Door] = {}
+
+        def urls() -> dict[str, str]:
+            return {name: door.url for name, door in doors.items()}
+
         server = Server(
-            calls, hub, metrics, store, recordings, lambda: parts.recognisers.default.ready
+            calls,
+            hub,
+            metrics,
+            store,
+            recordings,
+            lambda: parts.recognisers.default.ready,
+            urls,
         )
         reload = Reload(config, parts.recognisers, profiles)
         if config.control.enabled:
             control = Control(config.control.path(), reload.use)
             stack.push_async_callback(control.close)
             await control.start()
-        doors = _make_doors(config, server)
+        doors |= _make_doors(config, server)
         stack.push_async_callback(_drain, doors, calls)
         for door in doors.values():
             await door.start()
-        for name, door in doors.items():
-            _log.info("door open", door=name, url=door.url)
-        yield Running({name: door.url for name, door in doors.items()}, calls, parts, reload)
+        for name, url in urls().items():
+            _log.info("door open", door=name, url=url)
+        yield Running(urls(), calls, parts, reload)
 
 
 async def serve(

@@ -30,7 +30,9 @@ _log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def history(config: Config) -> AsyncIterator[tuple[Store | None, list[Sink]]]:
+async def history(
+    config: Config, metrics: Metrics
+) -> AsyncIterator[tuple[Store | None, list[Sink]]]:
     """Keep the store open, if it is switched on; give it and the sink that writes live calls.
 
     Raises:
@@ -50,7 +52,7 @@ async def history(config: Config) -> AsyncIterator[tuple[Store | None, list[Sink
     await store.open()
     try:
         _log.info("history open", url=store.shown_url)
-        yield store, [HistorySink(Store(url))]
+        yield store, [HistorySink(Store(url), tell_lost=metrics.history_lost.inc)]
     finally:
         await store.close()
 
@@ -76,6 +78,9 @@ async def jobs(
     if store is None:
         yield None
         return
+    lost = await store.end_lost()
+    if lost:
+        _log.warning("calls of a server that was killed have ended", calls=len(lost))
     async with AsyncExitStack() as stack:
         recordings: Recordings | None = None
         if config.recordings.enabled:
@@ -84,6 +89,8 @@ async def jobs(
             recordings = _recordings(config, store, ears, calls)
             await recordings.start()
             stack.push_async_callback(recordings.close)
+            for call in lost:
+                recordings.news.tell_lost(call)
             if config.watch.folder is not None:
                 watch = Watch(config.watch, recordings)
                 await watch.start()

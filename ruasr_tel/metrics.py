@@ -50,6 +50,11 @@ class Metrics:
             "Samples that no ledger entry explains: anything but 0 is a bug",
             registry=self.registry,
         )
+        self.history_lost = Counter(
+            "ruasr_history_lost_events",
+            "Events of calls that history could not keep",
+            registry=self.registry,
+        )
         self.bad_messages = Counter(
             "ruasr_bad_messages",
             "What peers sent against their protocol, by door and kind",

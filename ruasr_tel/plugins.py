@@ -4,7 +4,7 @@ A third party adds a door with its own distribution and the entry point
 `[project.entry-points."ruasr_tel.adapters"] name = "package:ADAPTER"`; ADAPTER is an `Adapter`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -61,6 +61,7 @@ class Server:
         store: history, or None where it is switched off.
         recordings: jobs, or None where they are switched off.
         ready: whether the engine answers now.
+        door_urls: where the doors listen, by name; asked once they do.
     """
 
     calls: Calls
@@ -69,6 +70,7 @@ class Server:
     store: "Store | None" = None
     recordings: "Recordings | None" = None
     ready: Callable[[], bool] = lambda: True
+    door_urls: Callable[[], Mapping[str, str]] = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from pydantic import JsonValue, TypeAdapter
@@ -15,7 +16,7 @@ from ruasr_tel.recordings.addresses import AddressRules
 from ruasr_tel.recordings.deliver import WebhookConfig, deliver_once
 from ruasr_tel.recordings.durable import Again, Errand, Outcome
 from ruasr_tel.recordings.handover import lane, pause_s
-from ruasr_tel.store import Delivery, Store
+from ruasr_tel.store import CallRow, Delivery, Store
 from ruasr_tel.types import CallId
 
 CALLBACK = "callback_url"
@@ -71,7 +72,23 @@ class CallNews:
         if isinstance(event, CallEnded):
             del self._listeners[event.call_id]
         listener.told += 1
-        task = asyncio.create_task(self._tell(event, listener.url, listener.told))
+        id = f"{event.call_id}/{listener.told}"
+        self._queue(self._tell(event, listener.url, listener.told, id))
+
+    def tell_lost(self, call: CallRow) -> None:
+        """Tell of the end of a call whose server was killed, if somebody wanted to know."""
+        url = call.details.get(CALLBACK)
+        if not isinstance(url, str) or not url or call.ended_at is None:
+            return
+        finals = call.finals or 0
+        ended = CallEnded(
+            call.call_id, call.ended_at, call.reason or "", call.duration_s or 0.0, finals, {}
+        )
+        # Not by number: a final that the queue has and history lost may have taken it.
+        self._queue(self._tell(ended, url, finals + 1, f"{call.call_id}/lost"))
+
+    def _queue(self, telling: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(telling)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -120,9 +137,8 @@ class CallNews:
         _log.warning("delivery given up", delivery=errand.id, error=str(failure))
         return Outcome.OVER
 
-    async def _tell(self, event: Final | CallEnded, url: str, number: int) -> None:
+    async def _tell(self, event: Final | CallEnded, url: str, number: int, id: str) -> None:
         note = json.dumps({"url": url, "body": news(event, number)}, ensure_ascii=False)
-        id = f"{event.call_id}/{number}"
         errand = Errand(self._kind, id, 1, time.time(), lane(url), note)
         try:
             await self._enqueue(errand)

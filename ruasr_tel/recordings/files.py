@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import IO
@@ -21,6 +22,7 @@ _AUDIO = "audio"
 _PART = "part"
 _TRANSCRIPT = "transcript.json"
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TRANSCRIPTS = TypeAdapter(Transcript)
 
 
@@ -110,6 +112,18 @@ class Files:
     def drop_transcript(self, id: str) -> None:
         """Delete what recognition gave; the store has the result."""
         (self._of(id) / _TRANSCRIPT).unlink(missing_ok=True)
+
+    def orphans(self, older_than_s: float) -> list[str]:
+        """Return the ids of folders that nobody has touched for so long; uploads as old go."""
+        before_s = time.time() - older_than_s
+        for upload in self.uploads.iterdir():
+            if upload.stat().st_mtime < before_s:
+                upload.unlink(missing_ok=True)
+        return [
+            folder.name
+            for folder in self.folder.iterdir()
+            if _ID.fullmatch(folder.name) and folder.stat().st_mtime < before_s
+        ]
 
     def forget(self, ids: Iterable[str]) -> None:
         """Delete everything of recordings; unknown ones are none."""

@@ -39,6 +39,9 @@ DELIVERY_TROUBLES = 100
 """Try of a delivery from which an error of ours ends it; one a day needs some forty."""
 KEEP_TRACES_S = 7 * 86_400.0
 """For how long the queues remember what has ended; the store remembers longer."""
+ORPHAN_S = 86_400.0
+"""Age from which files without a recording are deleted at the start: an upload of the largest file
+takes less, and until it is whole the store does not know it."""
 SWEEP_S = 3600.0
 """How often they forget."""
 
@@ -138,6 +141,7 @@ class Recordings:
             raise
         self._stack.push_async_callback(self._durable.close)
         await self._take_up()
+        await self._drop_orphans()
         self._sweeper = asyncio.create_task(self._sweep(), name="recordings sweep")
 
     async def close(self) -> None:
@@ -265,6 +269,14 @@ class Recordings:
                     self._states.worked_on.add(recording.id)
                 if not {(RECORDING, recording.id), (DELIVERY, recording.id)} & active:
                     await self._revive(recording)
+
+    async def _drop_orphans(self) -> None:
+        """Delete the files of recordings that the store does not know: a purge died in between."""
+        ids = await asyncio.to_thread(self._files.orphans, ORPHAN_S)
+        gone = set(ids) - await self._store.known(ids)
+        await asyncio.to_thread(self._files.forget, gone)
+        if gone:
+            _log.warning("files of recordings that nobody knows are deleted", folders=len(gone))
 
     async def _all(self, state: State) -> AsyncGenerator[Recording, None]:
         cursor: str | None = None

@@ -14,6 +14,9 @@ from ruasr_tel.store.tables import Call, Leg, PressedKey, Segment, fold
 from ruasr_tel.store.values import CallHistory, CallRow, LegRow, Page
 from ruasr_tel.types import CallId, LegId
 
+LOST = "killed"
+"""Reason of the end of a call whose server was killed."""
+
 
 class CallsStore(Database):
     """History of live calls."""
@@ -73,6 +76,27 @@ class CallsStore(Database):
         async with self._reading() as session:
             call = await session.scalar(statement)
             return None if call is None else _history(call)
+
+    async def end_lost(self) -> list[CallRow]:
+        """End the calls that have no end: their server was killed. Return them.
+
+        Only a database that one server has to itself tells lost calls from running ones, so with
+        PostgreSQL nothing is done. A call ends when its last words did, as far as is known.
+        """
+        if not self.is_file:
+            return []
+        lost = select(Call).where(Call.ended_at.is_(None)).order_by(Call.pk)
+        with_finals = selectinload(Call.legs).selectinload(Leg.segments)
+        rows: list[CallRow] = []
+        async with self._writing() as session:
+            for call in (await session.scalars(lost.options(with_finals))).all():
+                finals = [segment for leg in call.legs for segment in leg.segments]
+                call.ended_at = max([call.started_at, *(final.at for final in finals)])
+                call.reason = LOST
+                call.duration_s = max((final.end_s for final in finals), default=0.0)
+                call.finals = len(finals)
+                rows.append(_call_row(call))
+        return rows
 
     async def _add_leg(self, session: AsyncSession, call_pk: int, leg_id: LegId) -> int:
         await self._add(session, Leg, {"call_pk": call_pk, "leg_id": leg_id})

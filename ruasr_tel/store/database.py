@@ -63,6 +63,11 @@ class Database:
         """Where it is, for people: without the password."""
         return self._url.render_as_string(hide_password=True)
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file, which one server has to itself."""
+        return self._url.get_backend_name() == "sqlite"
+
     async def open(self) -> None:
         """Make the database if it is a file, and bring its tables up to date.
 

@@ -1,7 +1,7 @@
 """The sink that writes live calls into the store, from a thread of its own."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 import structlog
 
@@ -33,16 +33,23 @@ class HistorySink:
         store: for this sink alone; its tables are there.
         waiting: events kept while the database is down; the newest are lost beyond.
         write_s: longest time for one batch.
+        tell_lost: told how many events were lost, each time, in the sink's thread.
     """
 
     name = "history"
 
     def __init__(
-        self, store: CallsStore, *, waiting: int = WAITING, write_s: float = WRITE_S
+        self,
+        store: CallsStore,
+        *,
+        waiting: int = WAITING,
+        write_s: float = WRITE_S,
+        tell_lost: Callable[[int], None] = lambda count: None,
     ) -> None:
         self._store = store
         self._limit = waiting
         self._write_s = write_s
+        self._tell_lost = tell_lost
         self._waiting: list[Event] = []
         self._down = False
         self._runner = asyncio.Runner()
@@ -99,6 +106,7 @@ class HistorySink:
 
     def _lose(self, count: int, why: str) -> None:
         self.lost += count
+        self._tell_lost(count)
         _log.error("history lost events", lost=count, error=why)
 
     def _say_down(self, error: Exception) -> None:

@@ -1,5 +1,6 @@
 """Recordings in the database: order, state, result. One that has ended never changes."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from ruasr_tel.store.values import Page
 
 ENDED = tuple(state for state in State if state.ended)
 """States that are never left."""
+
+BATCH = 500
+"""Ids that are asked for at once; SQLite took 999 values at most until 3.32."""
 
 _DIALOGUE = TypeAdapter(Dialogue)
 
@@ -50,6 +54,15 @@ class RecordingsStore(Database):
         async with self._reading() as session:
             found = await session.scalar(_first(Recording.id == id))
             return None if found is None else _value(found, found.result)
+
+    async def known(self, ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that recordings have."""
+        found: set[str] = set()
+        async with self._reading() as session:
+            for start in range(0, len(ids), BATCH):
+                some = Recording.id.in_(ids[start : start + BATCH])
+                found |= set(await session.scalars(select(Recording.id).where(some)))
+        return found
 
     async def recordings(
         self,

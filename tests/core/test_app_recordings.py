@@ -38,7 +38,7 @@ async def recognised(config: Config, path: Path) -> State:
     await scheduler.start()
     await batcher.start()
     try:
-        async with history(config) as (store, sinks):
+        async with history(config, Metrics()) as (store, sinks):
             assert [sink.name for sink in sinks] == ["history"]
             ears = Ears(Recognisers.only(scheduler), batcher, dict(DEFAULT_PROFILES))
             async with jobs(config, store, ears, Metrics()) as recordings:
@@ -68,7 +68,7 @@ async def test_a_watched_folder_is_made(folder: Path) -> None:
 
 async def test_recordings_need_the_store(folder: Path) -> None:
     with pytest.raises(ConfigError) as refused:
-        async with history(configured(store__enabled=False)):
+        async with history(configured(store__enabled=False), Metrics()):
             pass
     assert str(refused.value) == (
         "recordings need the store: set store.enabled to true or recordings.enabled to false"
@@ -77,14 +77,14 @@ async def test_recordings_need_the_store(folder: Path) -> None:
 
 async def test_both_can_be_off(folder: Path) -> None:
     config = configured(store__enabled=False, recordings__enabled=False)
-    async with history(config) as (store, sinks):
+    async with history(config, Metrics()) as (store, sinks):
         assert (store, sinks) == (None, [])
     assert not (folder / "state").exists()
 
 
 async def test_history_works_without_recordings(folder: Path) -> None:
     config = configured(recordings__enabled=False)
-    async with history(config) as (store, sinks):
+    async with history(config, Metrics()) as (store, sinks):
         scheduler = Scheduler(scripted_host(), SchedulerConfig())
         batcher = VadBatcher(EnergyVad(), VadConfig())
         ears = Ears(Recognisers.only(scheduler), batcher, dict(DEFAULT_PROFILES))

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,14 +19,6 @@ START_S = 6 * TIMEOUT_S
 """The embedded model is loaded and both databases are made meanwhile."""
 
 
-def free_port() -> int:
-    """Return a port that was free a moment ago: the console must be told the Vosk door's."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @contextmanager
 def console_server(folder: Path) -> Iterator[dict[str, str]]:
     """Run a server on the embedded model; give its addresses by door.
@@ -38,12 +29,10 @@ def console_server(folder: Path) -> Iterator[dict[str, str]]:
     Raises:
         TimeoutError: it was not ready in time; shows what it said.
     """
-    vosk = free_port()
     settings = {
         "doors.rest.port": 0,
-        "doors.rest.vosk_url": f"ws://127.0.0.1:{vosk}",
         "doors.audiosocket.port": 0,
-        "doors.vosk_ws.port": vosk,
+        "doors.vosk_ws.port": 0,
         "engine.model": "ru-mini-ctc-8k",
         "engine.provider": "cpu",
         "fetch.allow_cidrs": f'["{SILENT_HOST}/32"]',

@@ -30,7 +30,7 @@ class RestConfig(Section):
     """Web origins besides our own whose pages may post here, such as https://crm.example; `*` all.
     """
     vosk_url: str | None = None
-    """Where the console's microphone finds the Vosk door; null: port 2700 of the same host."""
+    """Where the console's microphone finds the Vosk door; null: where that door listens."""
     max_message_bytes: int = Field(2**25, ge=2**10, le=2**30)
     """Longest message on the seed's socket, in bytes; a longer one closes with 1009."""
     max_backlog_s: float = Field(10.0, ge=1.0, le=120.0)

@@ -10,15 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from ipaddress import ip_address
 from typing import Final
 
 from aiohttp import web
+from yarl import URL
 
 from ruasr_tel_adapters.rest.api import API
 from ruasr_tel_adapters.rest.problems import Handler, Problem
 
+VOSK_DOOR: Final = "vosk_ws"
+"""The door that a browser's microphone speaks to."""
 VOSK_PORT: Final = 2700
-"""The Vosk door's port where nobody changed it."""
+"""Its port where it is switched off here: another server's, perhaps."""
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -69,8 +73,22 @@ def _page(file: Traversable) -> Page:
 
 def vosk_url(request: web.Request) -> str:
     """Return where the browser that asked finds the Vosk socket."""
-    configured = request.app[API].config.vosk_url
-    return configured or f"ws://{_host(request)}:{VOSK_PORT}"
+    api = request.app[API]
+    if api.config.vosk_url:
+        return api.config.vosk_url
+    door = URL(api.server.door_urls().get(VOSK_DOOR, f"ws://127.0.0.1:{VOSK_PORT}"))
+    if _is_any_or_own(door.host or ""):
+        return f"{door.scheme}://{_host(request)}:{door.port}"
+    return str(door.origin())
+
+
+def _is_any_or_own(host: str) -> bool:
+    """Return whether a door that listens there is found under the name of this one."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_unspecified or address.is_loopback
 
 
 def _host(request: web.Request) -> str:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ruasr_tel.errors import BadCursor, ConfigError, Overloaded
 from ruasr_tel.recordings.model import Order, Recording, State
@@ -21,6 +21,7 @@ from ruasr_tel_adapters.rest.schema import (
     RecordingOrder,
     RecordingPage,
     RecordingsQuery,
+    Secret,
     ShownAs,
     SubmitQuery,
     Wishes,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from ruasr_tel.recordings.jobs import Recordings
 
 TAG = "recordings"
+KEY_HEADER = "Idempotency-Key"
+_KEY: TypeAdapter[str] = TypeAdapter(Secret)
 EPOCH = "r"
 """Numbers of a recording's events are times: they hold for every run of every server."""
 
@@ -125,7 +128,7 @@ async def submit_recording(request: web.Request) -> web.StreamResponse:
 
 
 async def _read_order(request: web.Request, api: Api) -> Order:
-    header = request.headers.get("Idempotency-Key")
+    header = _key(request)
     if request.content_type != FORM:
         if request.content_type != JSON:
             raise Problem(415, f"the body is {request.content_type}, expected {JSON} or {FORM}")
@@ -140,6 +143,19 @@ async def _read_order(request: web.Request, api: Api) -> Order:
         raise invalid(error) from error
     wishes = _wishes(form, header, form.metadata)
     return Order(upload=uploaded.path, name=uploaded.name, **wishes)
+
+
+def _key(request: web.Request) -> str | None:
+    """Return the idempotency key of the header, or None.
+
+    Raises:
+        Problem: 422, it is none.
+    """
+    key = request.headers.get(KEY_HEADER)
+    try:
+        return None if key is None else _KEY.validate_python(key)
+    except ValidationError as error:
+        raise invalid_field(KEY_HEADER, error.errors()[0]["msg"]) from error
 
 
 def _wishes(asked: Wishes, key: str | None, metadata: Mapping[str, Any]) -> dict[str, Any]:

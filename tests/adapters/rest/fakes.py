@@ -197,6 +197,7 @@ async def listening(
     recordings: bool = True,
     store: bool = True,
     publish: Callable[[Event], None] = lambda _event: None,
+    door_urls: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Rest]:
     """Run a door before fakes, on a free port."""
     hub = Hub()
@@ -219,6 +220,7 @@ async def listening(
             cast(Store, fake_store) if store else None,
             cast(Recordings, fake_recordings) if recordings else None,
             ready,
+            lambda: door_urls or {},
         )
         door = RestDoor((config or RestConfig()).model_copy(update={"port": 0}), server)
         await door.start()

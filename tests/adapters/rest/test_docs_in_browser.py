@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import FilePayload, Page, async_playwright
+from playwright.async_api import FilePayload, Page, async_playwright, expect
 
 from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel_adapters.rest.asyncapi import document
@@ -62,4 +62,4 @@ async def test_the_demo_shows_the_text_of_a_file(rest: Rest, page: Page) -> None
     file = FilePayload(name="a.wav", mimeType="audio/wav", buffer=b"RIFF")
     await page.set_input_files("input[type=file]", files=[file])
     await page.click("text=Распознать")
-    await page.wait_for_function("document.getElementById('log').textContent.includes('HTTP 404')")
+    await expect(page.locator("#log")).to_contain_text("HTTP 404")

@@ -54,6 +54,26 @@ async def test_the_vosk_socket_may_be_elsewhere(tmp_path: Path) -> None:
         assert (status["history"], status["recordings"], status["queues"]) == (False, False, {})
 
 
+@pytest.mark.parametrize(
+    ("door", "told"),
+    [
+        ("ws://127.0.0.1:2701", "ws://127.0.0.1:2701"),
+        ("ws://0.0.0.0:2702", "ws://127.0.0.1:2702"),
+        ("ws://[::]:2703", "ws://127.0.0.1:2703"),
+        ("ws://localhost:2704", "ws://127.0.0.1:2704"),
+        ("ws://10.0.0.5:2705", "ws://10.0.0.5:2705"),
+        ("ws://asr.example:2706", "ws://asr.example:2706"),
+    ],
+)
+async def test_the_vosk_socket_is_where_that_door_listens(
+    tmp_path: Path, door: str, told: str
+) -> None:
+    async with listening(tmp_path, door_urls={"vosk_ws": door}) as rest:
+        assert (await rest.json("GET", "/v1/status"))["vosk_url"] == told
+        async with rest.client.get("/demo") as response:
+            assert told in response.headers["Content-Security-Policy"]
+
+
 async def test_the_seed_is_alive_on_a_machine_without_a_gpu(
     rest: Rest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

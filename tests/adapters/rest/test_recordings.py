@@ -62,6 +62,17 @@ async def test_a_second_order_with_the_same_key_is_the_first_one(rest: Rest) -> 
     assert len(rest.recordings.orders) == 1
 
 
+@pytest.mark.parametrize("key", ["", "k" * 1001])
+async def test_a_key_that_is_too_long_or_none_is_refused(rest: Rest, key: str) -> None:
+    body = {"url": URL, "idempotency_key": key}
+    problem = await rest.json("POST", "/v1/recordings", 422, json=body)
+    assert problem["errors"][0]["field"] == "idempotency_key"
+    headers = {"Idempotency-Key": key}
+    problem = await rest.json("POST", "/v1/recordings", 422, json={"url": URL}, headers=headers)
+    assert problem["errors"][0]["field"] == "Idempotency-Key"
+    assert rest.recordings.orders == []
+
+
 async def test_a_client_that_waits_gets_the_result(rest: Rest) -> None:
     rest.recordings.at_once = DIALOGUE
     shown = await rest.json("POST", "/v1/recordings?wait=30", json={"url": URL})

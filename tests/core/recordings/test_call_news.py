@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from ruasr_tel.errors import DeliveryError
 from ruasr_tel.events import CallEnded, CallStarted, Final, Ledger, Partial, Word
@@ -17,7 +17,7 @@ from ruasr_tel.recordings.addresses import AddressRules
 from ruasr_tel.recordings.call_news import CallNews
 from ruasr_tel.recordings.deliver import Delivered, WebhookConfig
 from ruasr_tel.recordings.durable import Again, Errand, Outcome
-from ruasr_tel.store import Store
+from ruasr_tel.store import CallRow, Store
 from ruasr_tel.types import CallId, LegId
 
 CALL, LEG = CallId("c"), LegId("c/0")
@@ -121,6 +121,24 @@ async def test_what_is_not_taken_comes_again_until_it_is_given_up(
     )
     errors = [each.error for each in (await store.deliveries(call_id="c")).items]
     assert errors == ["HTTP 410", "HTTP 503"]
+
+
+async def test_the_end_of_a_call_whose_server_was_killed_is_told(
+    store: Store, receiver: Receiver
+) -> None:
+    news, errands = await queued(store)
+    details: dict[str, JsonValue] = {"callback_url": URL}
+    call = CallRow(CALL, "audiosocket", "", "default", details, AT, AT, "killed", 2.5, 3)
+    news.tell_lost(call)
+    news.tell_lost(replace(call, details={}))
+    news.tell_lost(replace(call, details={"callback_url": 7}))
+    await news.close()
+    [errand] = errands
+    assert errand.key == "news:c/lost:1"
+    assert await news.deliver(errand) is Outcome.OVER
+    [(_, end, _, _)] = receiver.got
+    assert (end["event"], end["number"], end["reason"]) == ("call.ended", 4, "killed")
+    assert (end["duration_s"], end["finals"]) == (2.5, 3)
 
 
 async def test_a_queue_that_fails_does_not_hurt_the_call(store: Store) -> None:

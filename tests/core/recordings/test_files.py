@@ -1,3 +1,5 @@
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,20 @@ def test_two_servers_of_one_name_do_not_share_a_folder(files: Files) -> None:
     files.close()
     second.open("here")
     second.close()
+
+
+def test_old_folders_and_uploads_are_told_from_new_ones(files: Files) -> None:
+    other = ID.replace("1", "2")
+    for id in (ID, other):
+        files.incoming(id).write_bytes(b"RIFF")
+    (files.uploads / "old.tmp").write_bytes(b"x")
+    (files.uploads / "new.tmp").write_bytes(b"x")
+    hour_ago_s = time.time() - 3600
+    for path in (files.folder / ID, files.uploads / "old.tmp", files.uploads):
+        os.utime(path, (hour_ago_s, hour_ago_s))
+    assert files.orphans(1800) == [ID]
+    assert [path.name for path in files.uploads.iterdir()] == ["new.tmp"]
+    assert files.orphans(7200) == []
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

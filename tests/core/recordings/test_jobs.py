@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,7 @@ from ruasr_tel.engines import scripted
 from ruasr_tel.errors import ConfigError, Overloaded
 from ruasr_tel.recordings.config import RecordingsConfig
 from ruasr_tel.recordings.deliver import DELIVERY_HEADER, SIGNATURE_HEADER, WebhookConfig, verify
-from ruasr_tel.recordings.jobs import Recordings
+from ruasr_tel.recordings.jobs import ORPHAN_S, Recordings
 from ruasr_tel.recordings.model import Channels, Order, State
 from ruasr_tel.store import Store
 from ruasr_tel.testing import TIMEOUT_S, phrase, scripted_host, silence, tone
@@ -269,6 +271,23 @@ async def test_what_was_accepted_and_not_enqueued_is_taken_up(tmp_path: Path) ->
     async with running(tmp_path, store=store) as recordings:
         assert (await ended(recordings, id)).state is State.DONE
     await store.close()
+
+
+async def test_files_that_a_purge_left_behind_go_at_the_next_start(tmp_path: Path) -> None:
+    async with running(tmp_path) as recordings:
+        accepted, _ = await recordings.submit(Order(upload=upload(recordings)))
+        await ended(recordings, accepted.id)
+    folder = tmp_path / "recordings"
+    orphan, fresh = (folder / f"6f1b1f4e-0000-4000-8000-00000000000{n}" for n in (1, 2))
+    orphan.mkdir()
+    fresh.mkdir()
+    long_ago_s = time.time() - ORPHAN_S - 60
+    for old in (orphan, folder / accepted.id):
+        os.utime(old, (long_ago_s, long_ago_s))
+    async with running(tmp_path) as recordings:
+        assert not orphan.exists()
+        assert fresh.exists()
+        assert recordings.audio(accepted.id) is not None
 
 
 async def test_only_so_many_begin_in_a_minute(tmp_path: Path) -> None:

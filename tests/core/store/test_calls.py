@@ -192,3 +192,24 @@ async def test_a_cursor_that_no_page_gave_is_refused(store: Store, cursor: str) 
 async def test_a_limit_out_of_bounds_is_refused(store: Store, limit: int) -> None:
     with pytest.raises(ValueError, match=f"^limit is {limit}, it may be 1 to 1000$"):
         await store.calls(limit=limit)
+
+
+async def test_calls_of_a_killed_server_end_with_their_last_words(store: Store) -> None:
+    """With PostgreSQL they may be calls of another server that runs."""
+    whole = conversation("whole")
+    await store.add_events(whole)
+    await store.add_events([started("mute", 5), started("cut"), final("cut", 0, 0, "алло", 1.0)])
+    await store.add_events([final("cut", 1, 0, "да", 3.0)])
+    lost = await store.end_lost()
+    if not store.is_file:
+        assert lost == []
+        return
+    assert [row.call_id for row in lost] == ["mute", "cut"]
+    mute, cut = lost
+    assert (mute.ended_at, mute.reason, mute.duration_s, mute.finals) == (at(5), "killed", 0.0, 0)
+    assert (cut.ended_at, cut.reason, cut.duration_s, cut.finals) == (at(5.125), "killed", 5.125, 2)
+    kept = await store.call("cut")
+    assert kept is not None
+    assert kept.call == cut
+    assert await store.call("whole") == history(whole)
+    assert await store.end_lost() == []

@@ -142,10 +142,12 @@ def test_only_so_much_waits_and_what_is_lost_is_counted(
 
 @pytest.mark.usefixtures("lock")
 def test_a_database_that_is_down_to_the_end_ends_nothing(sink: HistorySink, file: Path) -> None:
+    told: list[int] = []
+    sink._tell_lost = told.append
     sink.write([started("a"), final("a", 0, 0, "алло", 0.0)])
     with capture_logs() as logs:
         sink.close()
-    assert sink.lost == 2
+    assert (sink.lost, told) == (2, [2])
     assert logs[-1]["error"] == "the server stops while the database is down"
     assert history(f"sqlite:///{file}", "a") is None
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from ruasr_tel.recordings.model import Channels, Order, Recording, State
 from ruasr_tel.recordings.render import to_json
 from ruasr_tel.store import Store
+from ruasr_tel.store import recordings as recordings_module
 from ruasr_tel.store.database import usable
 from ruasr_tel.store.tables import Result
 from ruasr_tel.testing import TIMEOUT_S
@@ -278,3 +279,12 @@ async def test_an_order_of_nothing_is_refused(store: Store) -> None:
     with pytest.raises(Exception, match="one_source"):
         await store.add_recording("a", Order(), START)
     assert await store.recording("a") is None
+
+
+async def test_the_known_ones_of_many_ids(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recordings_module, "BATCH", 2)
+    ids = [new_id() for _ in range(5)]
+    for id in ids[1:4]:
+        await store.add_recording(id, order(), START)
+    assert await store.known(ids) == set(ids[1:4])
+    assert await store.known([]) == set()
