@@ -101,7 +101,7 @@ def _ours_ms(engine: StreamingEngine, speech: Waveform, count: int, chunks: int)
 
 def _sherpa_ms(recognizer: Any, speech: Waveform, count: int, chunks: int) -> float:
     opened = [recognizer.create_stream() for _ in range(count)]
-    for each in opened:  # it decodes a chunk once the next one has begun
+    for each in opened:  # it decodes a chunk once the next one is complete
         each.accept_waveform(RATE_HZ, speech[:TONE_CHUNK])
     began_s = time.process_time()
     for step in range(chunks):
