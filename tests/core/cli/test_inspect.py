@@ -110,6 +110,30 @@ def test_a_git_lfs_pointer_is_named_with_the_cure(tmp_path: Path) -> None:
     assert f"run `git lfs pull` in {tmp_path}" in bad
 
 
+@pytest.mark.parametrize(
+    ("folder", "names"),
+    [
+        ("gigaam-v3-ctc", ["v3_ctc.int8.onnx", "v3_vocab.txt"]),
+        ("vosk-model-small-streaming-ru", ["encoder.onnx", "decoder.onnx", "joiner.onnx"]),
+        ("T-one", ["model.onnx", "vocab.json"]),
+        ("vosk-model-ru-0.42", ["am/final.mdl", "conf/mfcc.conf", "graph/HCLG.fst"]),
+    ],
+)
+def test_a_clone_without_git_lfs_is_unusable_whatever_it_was(
+    tmp_path: Path, folder: str, names: list[str]
+) -> None:
+    for name in names:
+        path = tmp_path / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 43\n")
+    (tmp_path / folder / "tokens.txt").write_text("<blk> 0\nа 1\n", "utf-8")
+    result = run("doctor", "--model", str(tmp_path / folder), *FREE)
+    assert result.exit_code == 2
+    (bad,) = lines(result, "bad")
+    assert f"{tmp_path / folder / names[0]} is a git-lfs pointer" in bad
+    assert '"protobuf parsing failed"' in bad
+
+
 def test_a_model_that_is_not_here_comes_with_the_command_that_brings_it() -> None:
     result = run("doctor", "--model", "Vosk5", *FREE)
     assert result.exit_code == 2
