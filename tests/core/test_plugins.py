@@ -43,7 +43,8 @@ def test_the_doors_of_this_distribution_are_found() -> None:
 
 @pytest.mark.usefixtures("foreign_door")
 def test_a_third_party_adds_a_door_by_entry_point() -> None:
-    assert list(adapters()) == ["audiosocket", "carrier_pigeon", "rest", "vosk_ws"]
+    assert "carrier_pigeon" in adapters()
+    assert list(adapters()) == sorted(adapters())
     assert adapters()["carrier_pigeon"].phone is None
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from ruasr_tel.cli.root import app
 from ruasr_tel.config import config_tree
 from ruasr_tel.config_show import reference
+from ruasr_tel.plugins import adapters
 
 ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "models"
@@ -172,7 +173,7 @@ def test_the_effective_configuration_is_yaml_with_origins() -> None:
     assert result.exit_code == 0
     shown = yaml.safe_load(result.stdout)
     assert shown["engine"]["threads"] == 3
-    assert set(shown["doors"]) == {"audiosocket", "rest", "vosk_ws"}
+    assert set(shown["doors"]) == set(adapters())
     (line,) = [line for line in result.stdout.splitlines() if "threads: 3" in line]
     assert "command line" in line
 
