@@ -26,6 +26,7 @@ from ruasr_tel.engines.base import (
     Piece,
     StreamingEngine,
 )
+from ruasr_tel.engines.calibration import calibrated
 from ruasr_tel.engines.prepare import clip, prepare
 from ruasr_tel.engines.streams import Streams
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
@@ -44,7 +45,7 @@ def load(spec: EngineSpec) -> Engine:
         ModelLoadError: the model cannot be used.
     """
     try:
-        engine = _factory(spec.engine)(spec)
+        engine = calibrated(_factory(spec.engine)(spec), spec)
         _probe(engine)
     except (ConfigError, ModelLoadError):
         raise

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from pydantic import ValidationError
 
+from ruasr_tel.engines import calibration
 from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.errors import ConfigError, ModelLoadError
 from ruasr_tel.models.entries import CatalogFile, ModelEntry
@@ -230,6 +231,9 @@ def to_spec(
     options: dict[str, str | int | float | bool] = {
         role: "|".join(names) for role, names in entry.files.items()
     }
+    options["sample_rate_hz"] = entry.sample_rate_hz
+    if entry.calibration:
+        options[calibration.OPTION] = calibration.write(entry.calibration)
     return EngineSpec(
         engine=entry.engine_named(engine),
         model=entry.name,
@@ -239,7 +243,7 @@ def to_spec(
         threads=threads,
         min_segment_s=entry.segment.min_s,
         max_segment_s=entry.segment.max_s,
-        options={**options, "sample_rate_hz": entry.sample_rate_hz},
+        options=options,
     )
 
 

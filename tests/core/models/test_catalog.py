@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ruasr_tel.engines import calibration
 from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.errors import ConfigError, ModelLoadError
 from ruasr_tel.models.catalog import Catalog, Model, default_models_dir, to_spec
@@ -270,6 +271,7 @@ def test_the_spec_has_all_the_engine_needs(catalog: Catalog) -> None:
             "joiner": "joiner.onnx",
             "tokens": "tokens.txt",
             "sample_rate_hz": 16000,
+            "calibration": calibration.write(model.entry.calibration),
         },
     )
 
