@@ -231,8 +231,9 @@ def _show(state: _State, catalog: Catalog, machine: Machine) -> None:
     out.print(f"[bold]{escape(entry.name + also)}[/] ({licence}{where}{used})")
     engines = " or ".join((entry.engine, *entry.other_engines))
     limits = f"{entry.segment.min_s:g} to {entry.segment.max_s:g} s"
+    traits = "; streaming" * entry.streaming + "; with punctuation" * entry.punctuation
     size = megabytes(state.size_bytes()) if state.here else _to_download(entry)
-    out.print(f"    {size}; {_need(entry, machine)}; {engines}; {limits}", markup=False)
+    out.print(f"    {size}; {_need(entry, machine)}; {engines}; {limits}{traits}", markup=False)
     out.print(f"    {entry.accuracy}", markup=False)
     if state.fault:
         out.print(f"    [red]not whole:[/] {escape(state.fault)}")

@@ -71,6 +71,8 @@ def test_every_known_model_is_listed_and_those_not_here_with_a_command_to_copy()
     assert rest[at + 3] == "    bring it: ruasr-tel models pull vosk-model-ru"
     assert "    224.7 MB to download; 447 MB of memory: " in result.stdout
     assert "about 1800 MB to download" in result.stdout
+    assert "; tone; 0.3 to 60 s; streaming\n" in result.stdout
+    assert "; onnx; 0.1 to 20 s; with punctuation\n" in result.stdout
 
 
 def test_the_list_for_programs_has_everything() -> None:
