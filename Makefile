@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo serve test browser engines vosk slow cov style types imports check bench build clean
+.PHONY: setup demo serve test browser engines vosk slow cov style types imports check bench bench-engines build clean
 
 setup: $(READY)
 
@@ -59,6 +59,10 @@ check: style types imports test
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+# Real-time factors, memory and load times of every engine; makes a network of GigaAM's size first.
+bench-engines: setup
+	$(BIN)/python -m tests.bench engines
 
 build: setup
 	$(BIN)/python -m build

@@ -143,7 +143,8 @@ def make_engine(config: Config, model: Model) -> EngineProcess:
     """
     model.check(config.engine.provider)
     threads = config.engine.threads or os.cpu_count() or 1
-    spec = to_spec(model, config.engine.provider, threads, config.engine.engine)
+    gpu = config.engine.cuda.options()
+    spec = to_spec(model, config.engine.provider, threads, config.engine.engine, gpu)
     return EngineProcess(spec, config.process)
 
 

@@ -70,6 +70,28 @@ class ModelsConfig(Section):
     """Where `models pull` finds the archives that are not on the hub; null is their own site."""
 
 
+class CudaConfig(Section):
+    """How a GPU is used; only the engine `onnx` does."""
+
+    device: int = Field(0, ge=0, le=63)
+    """Which GPU, as `nvidia-smi` numbers them."""
+    memory_mb: int = Field(0, ge=0, le=1_000_000)
+    """The most GPU memory of one network's arena, in MiB; 0 is no limit."""
+    batch_size: int = Field(16, ge=1, le=256)
+    """Segments that go through the network together at most; what waits while one batch runs."""
+    goal_ms: float = Field(200.0, ge=10.0, le=10_000.0)
+    """Batches are kept so small that one takes no longer, by how fast the ones before it were."""
+
+    def options(self) -> dict[str, str | int | float | bool]:
+        """Return what the engine's process is told of it."""
+        return {
+            "gpu": self.device,
+            "gpu_memory_mb": self.memory_mb,
+            "gpu_batch_size": self.batch_size,
+            "gpu_goal_ms": self.goal_ms,
+        }
+
+
 class EngineConfig(Section):
     """Which model recognises, and where it runs."""
 
@@ -80,7 +102,9 @@ class EngineConfig(Section):
     provider: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_lower)] = "auto"
     """`cuda` refuses to start without CUDA; `auto` takes it where it works, else the CPU."""
     threads: int | None = Field(None, ge=1, le=256)
-    """Decodes at once, one thread each; null is the number of CPUs."""
+    """Decodes at once, one thread each; null is the number of CPUs; a GPU has one."""
+    cuda: CudaConfig = CudaConfig()
+    """How a GPU is used."""
     family: str | None = None
     """Kind of a model that the catalogue does not know; null sees it from the folder's files."""
 

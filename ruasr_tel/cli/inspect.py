@@ -24,9 +24,13 @@ from ruasr_tel.cli.common import (
 )
 from ruasr_tel.config import Config, config_tree
 from ruasr_tel.config_show import reference, to_yaml
+from ruasr_tel.engines import cuda
 from ruasr_tel.errors import ConfigError, ModelLoadError
 from ruasr_tel.log import set_up_logging
 from ruasr_tel.plugins import adapters
+
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnx-asr", "sherpa-onnx", "websockets", "numpy")
+"""Whose versions decide what works."""
 
 config = typer.Typer(help="The configuration.", no_args_is_help=True)
 
@@ -73,14 +77,37 @@ def doctor(
 
 def _versions() -> None:
     _good(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs")
-    packages = ("onnxruntime", "sherpa-onnx", "websockets", "numpy")
-    _good(", ".join(f"{name} {metadata.version(name)}" for name in packages))
+    _good(", ".join(f"{name} {found}" for name in PACKAGES if (found := _installed(name))))
+
+
+def _installed(name: str) -> str:
+    """Return a distribution's version; of the two onnxruntimes one is missing, as it should."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _cuda(provider: str) -> None:
+    """Say what there is of CUDA, where it is wanted, for the engine `onnx`."""
+    findings = cuda.explain(cuda.gather())
+    if provider == "cpu" or (provider == "auto" and not findings[0].good):
+        return
+    for finding in findings:
+        if finding.good:
+            _good(finding.text)
+        elif provider == "cuda":
+            _bad(finding.text)
+        else:
+            err.print(f"[yellow]note:[/] {escape(finding.text)}")
 
 
 def _model(config: Config) -> bool:
     """Check the model without, then with loading it; return whether it can be used."""
     try:
         catalog, chosen = find_model(config)
+        if chosen.entry.engine_named(config.engine.engine) == "onnx":
+            _cuda(config.engine.provider)
         for check in chosen.check(config.engine.provider):
             _good(str(check))
         make_vad(config, catalog.models_dir)
@@ -101,6 +128,8 @@ async def _load(config: Config) -> None:
     try:
         info = await engine.start()
         _good(f"{info.model} loads and decodes a second of audio, on {info.provider}")
+        if info.fallback:
+            err.print(f"[yellow]note:[/] {escape(info.fallback)}")
     finally:
         await engine.close()
 

@@ -4,6 +4,7 @@ import asyncio
 import codecs
 import contextlib
 import math
+import os
 import signal
 import socket
 import sys
@@ -38,6 +39,10 @@ REASON_LINES = 3
 
 LONGEST_LINE = 1000
 """Characters kept of a line."""
+
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""numpy's matrix library starts a thread per CPU, which wait for work by spinning: features of 1 s
+took 4.0 ms of CPU with them and 0.5 without, a whole decode 9.1 and 2.8 (our measurement)."""
 
 DRAIN_TIMEOUT_S = 1.0
 """How long to read the output of a child that has ended; a grandchild may hold it open."""
@@ -111,6 +116,7 @@ class Child(asyncio.Protocol):
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", "ruasr_tel.engines.worker", str(fd)),
                     pass_fds=[fd],
+                    env={**ONE_THREAD, **os.environ},
                     stdin=DEVNULL,
                     stdout=PIPE,
                     stderr=STDOUT,

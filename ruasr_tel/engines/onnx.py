@@ -7,16 +7,15 @@ option `features`, config.json, the metadata, and the files' names.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from ruasr_tel.engines import features, runtime
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineInfo, EngineSpec, Hypothesis
+from ruasr_tel.engines.batches import BatchLimit, bucket, masks_padding, plan, run
 from ruasr_tel.engines.ctc import CtcDecoder, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_beam import BeamCtc
 from ruasr_tel.engines.features import Features, FrontEnd
@@ -34,8 +33,10 @@ CONFIG_NAME = "config.json"
 SUBSAMPLING = 4
 """Feature frames per output frame of every published GigaAM (its `subsampling_factor`)."""
 
-Encoded = tuple[npt.NDArray[np.float32], int]
-"""A network's output of one segment and how many of its frames are true."""
+DEFAULT_BATCH = 16
+"""Segments in one run on a GPU."""
+DEFAULT_GOAL_S = 0.2
+"""How long a run on a GPU may take: as long as a listener takes for no delay."""
 
 
 class Acoustics(Protocol):
@@ -51,12 +52,17 @@ class OnnxEngine:
 
     Args:
         acoustics: the network.
-        info: what this engine is; segments go through the network `info.batch_size` at a time.
+        info: what this engine is; at most `info.batch_size` segments go through the network
+            together.
+        goal_s: how long a batch may take.
     """
 
-    def __init__(self, acoustics: Acoustics, info: EngineInfo) -> None:
+    def __init__(
+        self, acoustics: Acoustics, info: EngineInfo, goal_s: float = DEFAULT_GOAL_S
+    ) -> None:
         self.acoustics = acoustics
         self._info = info
+        self._limit = BatchLimit(goal_s)
 
     @property
     def info(self) -> EngineInfo:
@@ -71,9 +77,17 @@ class OnnxEngine:
         Raises:
             DecodeError: onnxruntime could not run one of them.
         """
-        size = self._info.batch_size
-        batches = [segments[begin : begin + size] for begin in range(0, len(segments), size)]
-        return [one for batch in batches for one in self._decode(batch, options)]
+        hop = round(features.FRAME_S * self._info.sample_rate_hz)
+        lengths = [len(segment) // hop + 1 for segment in segments]
+        answers = [Hypothesis("")] * len(segments)
+        for group in plan(lengths, self._info.batch_size, self._limit.most_frames):
+            began_s = time.monotonic()
+            heard = self._decode([segments[index] for index in group], options)
+            longest = bucket(max(lengths[index] for index in group))
+            self._limit.ran(len(group) * longest, time.monotonic() - began_s)
+            for index, hypothesis in zip(group, heard, strict=True):
+                answers[index] = hypothesis
+        return answers
 
     def _decode(self, batch: Sequence[Waveform], options: DecodeOptions) -> list[Hypothesis]:
         try:
@@ -96,11 +110,19 @@ class CtcAcoustics:
         front_end: of the network.
         subsampling: feature frames per output frame.
         decoder: what makes text of the posteriors.
+        bucketed: whether segments are padded to one of a few lengths.
     """
 
     def __init__(
-        self, session: Any, front_end: FrontEnd, subsampling: int, decoder: CtcDecoder
+        self,
+        session: Any,
+        front_end: FrontEnd,
+        subsampling: int,
+        decoder: CtcDecoder,
+        *,
+        bucketed: bool = False,
     ) -> None:
+        self._bucketed = bucketed
         self._session = session
         self._front_end = front_end
         self._subsampling = subsampling
@@ -113,7 +135,7 @@ class CtcAcoustics:
             segments: at least one; as for `Engine.decode`.
         """
         heard = [self._front_end(segment) for segment in segments]
-        (log_probs,) = _run(self._session, heard)[:1]
+        (log_probs,) = run(self._session, heard, bucketed=self._bucketed)[:1]
         frames = [_output_frames(each, self._subsampling) for each in heard]
         frame_s = features.FRAME_S * self._subsampling
         return [
@@ -134,11 +156,19 @@ class RnntAcoustics:
         front_end: of the network.
         subsampling: feature frames per output frame.
         search: the other two networks.
+        bucketed: whether segments are padded to one of a few lengths.
     """
 
     def __init__(
-        self, encoder: Any, front_end: FrontEnd, subsampling: int, search: GreedyRnnt
+        self,
+        encoder: Any,
+        front_end: FrontEnd,
+        subsampling: int,
+        search: GreedyRnnt,
+        *,
+        bucketed: bool = False,
     ) -> None:
+        self._bucketed = bucketed
         self._encoder = encoder
         self._front_end = front_end
         self._frame_s = features.FRAME_S * subsampling
@@ -146,7 +176,8 @@ class RnntAcoustics:
 
     def decode(self, segments: Sequence[Waveform], options: DecodeOptions) -> list[Hypothesis]:
         """Return one hypothesis per segment, by greedy search."""
-        encoded, lengths = _run(self._encoder, [self._front_end(each) for each in segments])[:2]
+        heard = [self._front_end(segment) for segment in segments]
+        encoded, lengths = run(self._encoder, heard, bucketed=self._bucketed)[:2]
         return [
             self._search.decode(one[:, : int(length)], self._frame_s)
             for one, length in zip(encoded, lengths, strict=True)
@@ -158,7 +189,9 @@ def create(spec: EngineSpec) -> Engine:
 
     `spec.family` is `nemo_ctc` or `nemo_transducer`. `spec.options` may hold for each role
     (`model`, or `encoder`, `decoder` and `joiner`, and `tokens`) the names or globs of its file
-    below `spec.model_dir`, separated by `|`, best first; and `features`, see engines/features.py.
+    below `spec.model_dir`, separated by `|`, best first; `features`, see engines/features.py; and
+    for CUDA what `runtime.on_device` takes, and `gpu_batch_size` and `gpu_goal_ms`, see
+    engines/batches.py.
 
     Raises:
         ModelLoadError: the model cannot be used; the message names the file and the cure.
@@ -169,7 +202,7 @@ def create(spec: EngineSpec) -> Engine:
         raise ConfigError(
             f"model {spec.model}: engine onnx has no family {spec.family!r}; known: {known}"
         )
-    (acoustics, decoder), device, fallback = runtime.on_device(spec, lambda on: _load(spec, on))
+    loaded, device, fallback = runtime.on_device(spec, lambda on: _load(spec, on))
     runtime.return_free_memory()
     info = EngineInfo(
         engine=spec.engine,
@@ -179,16 +212,20 @@ def create(spec: EngineSpec) -> Engine:
         max_segment_s=spec.max_segment_s,
         confidence=True,
         provider=device.provider,
-        fallback=fallback,
+        fallback=fallback or loaded.complaint,
     )
-    if decoder is not None:
+    if device.provider == "cuda":  # one thread owns the GPU; what waits for it goes together
+        size = int(spec.options.get("gpu_batch_size", DEFAULT_BATCH)) if loaded.batches else 1
+        info = replace(info, slots=1, batch_size=size)
+    if loaded.decoder is not None:
         info = replace(
             info,
-            hotwords=decoder.hotwords,
-            closed_lists=decoder.closed_lists,
-            alternatives=decoder.alternatives,
+            hotwords=loaded.decoder.hotwords,
+            closed_lists=loaded.decoder.closed_lists,
+            alternatives=loaded.decoder.alternatives,
         )
-    return OnnxEngine(acoustics, info)
+    goal_s = float(spec.options.get("gpu_goal_ms", 1000 * DEFAULT_GOAL_S)) / 1000
+    return OnnxEngine(loaded.acoustics, info, goal_s)
 
 
 def make_ctc_decoder(vocabulary: Vocabulary, spec: EngineSpec) -> CtcDecoder:
@@ -219,20 +256,53 @@ class _Model:
         return int(value)
 
 
-def _load(spec: EngineSpec, device: Device) -> tuple[Acoustics, CtcDecoder | None]:
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A model that is ready.
+
+    Attributes:
+        acoustics: the network with its search.
+        decoder: of a CTC network.
+        batches: whether segments may go through it together.
+        complaint: why it is slower than it could be.
+    """
+
+    acoustics: Acoustics
+    decoder: CtcDecoder | None
+    batches: bool
+    complaint: str
+
+
+def _load(spec: EngineSpec, device: Device) -> _Loaded:
     model = _open(spec, device)
     front_end = features.front_end(features_of(model.files, model.graphs, model.config, spec))
     subsampling = model.number("subsampling_factor", SUBSAMPLING)
+    main = model.sessions["model" if spec.family == NEMO_CTC else "encoder"]
+    batches = device.provider == "cuda" and masks_padding(main)
+    complaint = _complaint(model, batches=batches) if device.provider == "cuda" else ""
     if spec.family == NEMO_CTC:
         decoder = make_ctc_decoder(model.vocabulary(), spec)
-        return CtcAcoustics(model.sessions["model"], front_end, subsampling, decoder), decoder
+        ctc = CtcAcoustics(main, front_end, subsampling, decoder, bucketed=batches)
+        return _Loaded(ctc, decoder, batches, complaint)
     search = GreedyRnnt(
         model.sessions["decoder"],
         model.sessions["joiner"],
         model.vocabulary(),
         model.number("max_tokens_per_step", MAX_TOKENS_PER_FRAME),
     )
-    return RnntAcoustics(model.sessions["encoder"], front_end, subsampling, search), None
+    rnnt = RnntAcoustics(main, front_end, subsampling, search, bucketed=batches)
+    return _Loaded(rnnt, None, batches, complaint)
+
+
+def _complaint(model: _Model, *, batches: bool) -> str:
+    """Return what keeps a model from using a GPU well."""
+    main = next(iter(model.graphs.values())).path
+    if "int8" in main.name:
+        return (
+            f"{main.name} is quantised, and its operators have no CUDA kernels: most of it runs on "
+            "the CPU; bring the model in full precision"
+        )
+    return "" if batches else f"{main.name} has lost its masks: segments go through it one by one"
 
 
 def _open(spec: EngineSpec, device: Device) -> _Model:
@@ -292,21 +362,6 @@ def features_of(
     named = [path.name for path in files.values()]
     is_v3 = any(each.startswith("v3") for each in (*said, *named))
     return features.GIGAAM_V3 if is_v3 else features.GIGAAM_V2
-
-
-def _run(session: Any, heard: Sequence[Features]) -> list[npt.NDArray[Any]]:
-    """Run a network that takes features and their lengths; shorter ones are padded."""
-    lengths = np.array([each.shape[1] for each in heard], dtype=np.int64)
-    if not lengths.all():
-        raise DecodeError("a segment is shorter than one frame of features")
-    batch = np.zeros((len(heard), features.MEL_BINS, int(lengths.max())), dtype=np.float32)
-    for row, each in zip(batch, heard, strict=True):
-        row[:, : each.shape[1]] = each
-    names = [port.name for port in session.get_inputs()]
-    outputs: list[npt.NDArray[Any]] = session.run(
-        None, dict(zip(names, (batch, lengths), strict=True))
-    )
-    return outputs
 
 
 def _output_frames(heard: Features, subsampling: int) -> int:

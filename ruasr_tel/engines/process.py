@@ -77,7 +77,7 @@ class EngineProcess:
     @property
     def slots(self) -> int:
         """Decodes that run at once: the child's worker threads."""
-        return self._spec.threads
+        return (self._info.slots if self._info else 0) or self._spec.threads
 
     @property
     def pid(self) -> int | None:
@@ -177,6 +177,13 @@ class EngineProcess:
             threads=self.slots,
             load_s=round(child.load_s, 2),
         )
+
+        if child.info.fallback:
+            _log.warning(
+                "engine is slower than it could be",
+                provider=child.info.provider,
+                reason=child.info.fallback,
+            )
 
     def _bereave(self) -> None:
         self._child = None

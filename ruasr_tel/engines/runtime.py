@@ -53,7 +53,7 @@ def cuda_refusal() -> str | None:
 def on_device(spec: EngineSpec, load: Callable[[Device], T]) -> tuple[T, Device, str]:
     """Load a model where `spec.provider` says.
 
-    `spec.options` may hold `device`, the number of the GPU, and `gpu_memory_mb`.
+    `spec.options` may hold `gpu`, its number, and `gpu_memory_mb`.
 
     Args:
         spec: what to load.
@@ -72,7 +72,7 @@ def on_device(spec: EngineSpec, load: Callable[[Device], T]) -> tuple[T, Device,
     if spec.provider == "cpu" or (spec.provider == "auto" and cuda_refusal() is not None):
         return load(CPU), CPU, ""
     options = spec.options
-    gpu = Device("cuda", int(options.get("device", 0)), int(options.get("gpu_memory_mb", 0)))
+    gpu = Device("cuda", int(options.get("gpu", 0)), int(options.get("gpu_memory_mb", 0)))
     try:
         return load(gpu), gpu, ""
     except (ConfigError, ModelLoadError) as exc:

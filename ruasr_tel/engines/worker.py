@@ -122,7 +122,7 @@ class Worker:
         if engine.info.streaming:
             self._streams = Streams(cast(StreamingEngine, engine), self._send)
             _thread("streams", self._streams.run)
-        for index in range(spec.threads):
+        for index in range(engine.info.slots or spec.threads):
             _thread(f"decode-{index}", self._decode, engine)
         self._send(wire.Ready(engine.info, time.monotonic() - began_s))
 

@@ -3,6 +3,7 @@
 import difflib
 import json
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -214,7 +215,11 @@ def _expect_recogniser(entry: ModelEntry) -> None:
 
 
 def to_spec(
-    model: Model, provider: str = "cpu", threads: int = 1, engine: str | None = None
+    model: Model,
+    provider: str = "cpu",
+    threads: int = 1,
+    engine: str | None = None,
+    gpu: Mapping[str, str | int | float | bool] | None = None,
 ) -> EngineSpec:
     """Return what the engine process needs to load `model`.
 
@@ -223,6 +228,7 @@ def to_spec(
         provider: `cpu`, `cuda` or `auto`.
         threads: decodes at once.
         engine: which engine runs it; None: the model's first.
+        gpu: options for a GPU; see engines/onnx.py, `create`.
 
     Raises:
         ConfigError: the model does not run on that engine.
@@ -243,7 +249,7 @@ def to_spec(
         threads=threads,
         min_segment_s=entry.segment.min_s,
         max_segment_s=entry.segment.max_s,
-        options=options,
+        options={**options, **(gpu or {})},
     )
 
 

@@ -8,11 +8,13 @@ from ruasr_tel.log import LogConfig, set_up_logging
 from tests.bench import report
 from tests.bench.calls import calls
 from tests.bench.engine import engine
+from tests.bench.engines import engines
 from tests.bench.kill import kill
 from tests.bench.load import Broken
 from tests.bench.partials import partials
 from tests.bench.recordings import recordings
 from tests.bench.rooms import audio, frames, vad
+from tests.bench.soak import SEGMENTS, soak
 from tests.bench.streams import streams
 
 ROOMS: dict[str, Callable[[], None]] = {
@@ -21,6 +23,7 @@ ROOMS: dict[str, Callable[[], None]] = {
     "frames": frames,
     "engine": engine,
     "streams": streams,
+    "engines": engines,
 }
 LOADS: dict[str, tuple[Callable[[int, float, int], bool], int, float]] = {
     "calls": (calls, 50, 60.0),
@@ -29,15 +32,19 @@ LOADS: dict[str, tuple[Callable[[int, float, int], bool], int, float]] = {
     "recordings": (recordings, 20, 60.0),
 }
 """What runs the server: function, calls at once, seconds."""
+LONG = ("engines", "soak")
+"""What runs only when it is named: minutes, and an hour."""
 
 
 def main() -> int:
     """Run what the command line names, everything if nothing."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    known = [*ROOMS, *LOADS]
-    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"of {', '.join(known)}; all")
+    known = [*ROOMS, *LOADS, "soak"]
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"of {', '.join(known)}")
     parser.add_argument("--calls", type=int, help="calls at once")
     parser.add_argument("--seconds", type=float, help="how long all of them talk at once")
+    parser.add_argument("--segments", type=int, default=SEGMENTS, help="of the soak, per engine")
+    parser.add_argument("--only", default="", help="of the soak: cases with this in their name")
     parser.add_argument("--seed", type=int, default=1, help="of prompts and pauses")
     given = parser.parse_args()
     if unknown := set(given.what) - set(known):
@@ -45,9 +52,12 @@ def main() -> int:
     set_up_logging(LogConfig(level="warning"))
     report.machine()
     sound = True
-    for name in given.what or known:
+    for name in given.what or [each for each in known if each not in LONG]:
         if name in ROOMS:
             ROOMS[name]()
+            continue
+        if name == "soak":
+            sound &= soak(given.segments, given.seed, given.only)
             continue
         function, count, seconds = LOADS[name]
         try:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from ruasr_tel.cli.root import app
 from ruasr_tel.config import config_tree
 from ruasr_tel.config_show import reference
+from ruasr_tel.engines import cuda
 from ruasr_tel.plugins import adapters
 
 ROOT = Path(__file__).parents[3]
@@ -149,6 +150,24 @@ def test_cuda_without_cuda_is_unusable() -> None:
     assert result.exit_code == 2
     (bad,) = lines(result, "bad")
     assert bad.startswith("provider cuda needs the CUDA build of sherpa-onnx")
+
+
+def test_cuda_for_the_engine_onnx_is_explained() -> None:
+    settings = ("engine.provider=cuda", "engine.engine=onnx")
+    result = run("doctor", *FREE, *(word for each in settings for word in ("-s", each)))
+    assert result.exit_code == 2
+    *explained, last = lines(result, "bad")
+    assert any("onnxruntime-gpu" in line for line in explained)
+    assert last.startswith("provider cuda needs onnxruntime-gpu, installed is the CPU build")
+
+
+def test_a_gpu_that_lacks_something_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = cuda.Facts("580.65", ("NVIDIA L4",), {"onnxruntime": "1.32.0"})
+    monkeypatch.setattr(cuda, "gather", lambda: facts)
+    result = run("doctor", *FREE, "-s", "engine.engine=onnx")
+    assert result.exit_code == 0, result.output
+    assert "NVIDIA driver 580.65" in lines(result, "ok")
+    assert "note: onnxruntime 1.32.0 is the build for the CPU only" in result.stderr
 
 
 def test_a_bad_configuration_is_one_sentence() -> None:

@@ -31,6 +31,10 @@ def segment(loudest: int = 500) -> wire.Segment:
     return samples, RATE_HZ
 
 
+def environment_of(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
 async def test_it_loads_decodes_and_ends_with_its_socket() -> None:
     child = await Child.spawn(spec(), TIMEOUT_S)
     assert child.info.model == "пробная"
@@ -40,6 +44,14 @@ async def test_it_loads_decodes_and_ends_with_its_socket() -> None:
     await child.close(TIMEOUT_S)
     assert not child.alive
     assert await child.ended() == "the engine process is closed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_its_matrix_library_has_one_thread() -> None:
+    child = await Child.spawn(spec(), TIMEOUT_S)
+    environment = environment_of(child.pid)
+    await child.close(TIMEOUT_S)
+    assert b"OPENBLAS_NUM_THREADS=1" in environment
 
 
 async def test_a_decode_that_fails_leaves_it_alive() -> None:

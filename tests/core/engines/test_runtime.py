@@ -106,7 +106,7 @@ def test_an_unknown_provider_is_refused() -> None:
 @pytest.mark.parametrize("provider", ["auto", "cuda"])
 def test_cuda_is_taken_where_it_works(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     FakeRuntime(monkeypatch, CUDA)
-    assert loaded(provider, device=2, gpu_memory_mb=512) == ("on cuda 2 512", "cuda", "")
+    assert loaded(provider, gpu=2, gpu_memory_mb=512) == ("on cuda 2 512", "cuda", "")
 
 
 def test_only_auto_falls_back_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
