@@ -132,21 +132,17 @@ class Segments:
 
     def _open_stream(self, streams: Scheduler, start: int) -> LiveSegment | None:
         """Return the open segment as a stream; None where there is none to be had."""
-        if streams is not self._around.scheduler and not self._shows_partials:
+        only_shown = streams is not self._around.scheduler
+        if only_shown and not self._shows_partials:
             return None
-        hearing = streams.open_stream(self._rate_hz, self._asked_early())
+        options = _one_reading(self._open_options) if only_shown else self._open_options
+        hearing = streams.open_stream(self._rate_hz, options)
         if hearing is None:
             return None
         live = LiveSegment(hearing, start, self._rate_hz)
         if self._shows_partials:
             hearing.on_text = lambda text: self._show(live, text, start)
         return live
-
-    def _asked_early(self) -> DecodeOptions:
-        """Return what to ask of a decode whose answer is only shown; finals need all of it."""
-        if self._around.streams is self._around.scheduler:
-            return self._open_options
-        return replace(self._open_options, alternatives=1)
 
     def _show(self, live: LiveSegment, text: str, start: int) -> None:
         """Show what a stream has heard so far, if its segment is still open."""
@@ -155,7 +151,7 @@ class Segments:
 
     def _decode_open(self, start: int, end: int, audio: Samples) -> None:
         """Decode the open segment as it is for a partial."""
-        options = replace(self._open_options, alternatives=1)
+        options = _one_reading(self._open_options)
         try:
             job = self._around.scheduler.submit(
                 audio, self._rate_hz, Priority.PARTIAL, options=options
@@ -300,6 +296,11 @@ class Segments:
 
     def _tell_partial(self, text: str, start_s: float, end_s: float) -> None:
         self._around.emit(Partial(self._call_id, self._leg_id, _utc(), text, start_s, end_s))
+
+
+def _one_reading(options: DecodeOptions) -> DecodeOptions:
+    """Return what to ask for where the answer is only shown."""
+    return options if options.alternatives == 1 else replace(options, alternatives=1)
 
 
 def _utc() -> datetime:
