@@ -17,11 +17,15 @@ from ruasr_tel.errors import ConfigError, PortTaken
 from ruasr_tel.events import Event
 from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.notify import Heartbeat, Notifier
 from ruasr_tel.plugins import Door, Server, adapters
 from ruasr_tel.reload import Reload
 from ruasr_tel.sinks import Fanout
 
 _log = structlog.get_logger(__name__)
+
+STOP_MARGIN_S = 15.0
+"""For closing files, sinks and the engine after the last call, before systemd kills the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     for warning in loaded.warnings:
         _log.warning(warning)
-    async with AsyncExitStack() as stack:
+    async with Heartbeat(Notifier()) as heart, AsyncExitStack() as stack:
         starting = asyncio.create_task(stack.enter_async_context(serving(loaded.config)))
         if not await _done_before(starting, stop):
             _log.info("stopped before it was ready")
@@ -138,8 +142,11 @@ async def serve(
         if running.recognition.notice:
             _log.warning(running.recognition.notice)
         on_ready(running)
+        heart.ready(lambda: len(running.calls))
         async with _rereading(running.reload, read or (lambda: loaded)):
             await stop.wait()
+        limits = loaded.config.calls
+        heart.stopping(limits.drain_s + limits.finish_timeout_s + STOP_MARGIN_S)
         _log.info("stopping", calls=len(running.calls), drain_s=loaded.config.calls.drain_s)
 
 

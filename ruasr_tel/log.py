@@ -4,6 +4,7 @@ What a line may say is its writer's business: no transcript text above DEBUG.
 """
 
 import logging
+import os
 import sys
 from typing import Annotated, Literal, TextIO
 
@@ -24,13 +25,19 @@ def _level_name(value: object) -> object:
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
+PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+"""Levels as syslog and journald number them (sd-daemon(3))."""
+
+
 class LogConfig(Section):
     """What is logged, and how it looks."""
 
     level: Annotated[Level, BeforeValidator(_level_name)] = "info"
     """Lowest level that is written, in any case; transcripts appear at `debug` alone."""
-    format: Literal["auto", "console", "json"] = "auto"
-    """`console` for people, `json` one object a line, `auto` console on a terminal only."""
+    format: Literal["auto", "console", "json", "journal"] = "auto"
+    """`console` for people, `json` one object a line, `journal` the same with a level that journald
+    reads and without the time that it adds; `auto` takes console on a terminal, journal under
+    systemd, json otherwise."""
 
 
 def set_up_logging(config: LogConfig, stream: TextIO | None = None) -> None:
@@ -49,9 +56,11 @@ def set_up_logging(config: LogConfig, stream: TextIO | None = None) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    look = _look(config, stream)
+    style = _style(config, stream)
+    if style != "journal":
+        shared.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
+    look = _look(style, stream)
     structlog.configure(
         processors=[*shared, *look],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -69,16 +78,42 @@ def set_up_logging(config: LogConfig, stream: TextIO | None = None) -> None:
     logging.basicConfig(handlers=[handler], level=packages, force=True)
 
 
-def _look(config: LogConfig, stream: TextIO) -> list[structlog.typing.Processor]:
+def _style(config: LogConfig, stream: TextIO) -> str:
+    """Return how lines look: `console`, `json` or `journal`."""
+    if config.format != "auto":
+        return config.format
+    if stream.isatty():
+        return "console"
+    return "journal" if _is_journal(stream) else "json"
+
+
+def _is_journal(stream: TextIO) -> bool:
+    """Whether journald reads it: JOURNAL_STREAM is its device and inode (systemd.exec(5))."""
+    try:
+        file = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # io.UnsupportedOperation is both
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{file.st_dev}:{file.st_ino}"
+
+
+def _journal_line(logger: object, name: str, event: structlog.typing.EventDict) -> str:
+    """Return `<6>{"event": …}`: the level as journald reads it (sd-daemon(3)), the rest as JSON."""
+    level = PRIORITIES.get(str(event.pop("level", "info")), 6)
+    said = structlog.processors.JSONRenderer(ensure_ascii=False)(logger, name, event)
+    return f"<{level}>{said if isinstance(said, str) else said.decode()}"
+
+
+def _look(style: str, stream: TextIO) -> list[structlog.typing.Processor]:
     """Return the last processors of the chain.
 
     Tracebacks are plain in both: structlog's rich and dict ones print local variables, and those
     of a decode hold what a caller said.
     """
-    terminal = stream.isatty()
-    if config.format == "console" or (config.format == "auto" and terminal):
+    if style == "console":
         plain = structlog.dev.plain_traceback
-        return [structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=plain)]
+        return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+    if style == "journal":
+        return [structlog.processors.format_exc_info, _journal_line]
     return [
         structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(ensure_ascii=False),

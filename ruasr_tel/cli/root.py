@@ -13,6 +13,7 @@ from ruasr_tel.cli import (
     models,
     recordings,
     serve,
+    service,
     transcribe,
     use,
 )
@@ -29,6 +30,7 @@ app.command("transcribe")(transcribe.transcribe)
 app.command("call")(call.call)
 app.command("doctor")(inspect.doctor)
 models.models.command("use")(use.use)
+app.command("install-service")(service.install_service)
 app.add_typer(models.models, name="models")
 app.add_typer(inspect.config, name="config")
 app.add_typer(recordings.recordings, name="recordings")

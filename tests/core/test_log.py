@@ -1,7 +1,9 @@
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -129,3 +131,36 @@ def test_a_level_may_be_written_as_in_other_programs(written: str, level: str) -
 def test_what_is_no_level_is_refused(written: object) -> None:
     with pytest.raises(ValidationError, match="level"):
         LogConfig.model_validate({"level": written})
+
+
+def test_journald_gets_the_level_and_no_time_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "journal").open("w+") as stream:
+        file = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{file.st_dev}:{file.st_ino}")
+        set_up_logging(LogConfig(), stream)
+        structlog.get_logger().warning("a line\nand more", key="ключ")
+        logging.getLogger("package").error("theirs")
+        try:
+            raise ValueError("in\ntwo lines")
+        except ValueError:
+            structlog.get_logger().exception("failed")
+        stream.seek(0)
+        warning, theirs, failed = stream.read().splitlines()
+    assert warning[:3] == "<4>"
+    assert json.loads(warning[3:]) == {"event": "a line\nand more", "key": "ключ"}
+    assert theirs.startswith('<3>{"event": "theirs"')
+    assert failed.startswith("<3>")
+    assert "two lines" in json.loads(failed[3:])["exception"]
+
+
+def test_a_stream_that_is_not_the_journals_is_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:42")
+    with (tmp_path / "redirected").open("w+") as stream:
+        set_up_logging(LogConfig(), stream)
+        structlog.get_logger().info("here")
+        stream.seek(0)
+        assert "timestamp" in json.loads(stream.read())

@@ -16,7 +16,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_the_commands_are_a_public_list() -> None:
     commands = {command.name for command in app.registered_commands}
     groups = {group.name for group in app.registered_groups}
-    assert commands == {"serve", "transcribe", "call", "doctor"}
+    assert commands == {"serve", "transcribe", "call", "doctor", "install-service"}
     assert groups == {"config", "history", "models", "recordings"}
 
 
