@@ -187,13 +187,20 @@ async def test_a_missing_detector_is_named(tmp_path: Path) -> None:
             pytest.fail("it must not come up")
 
 
-async def test_warnings_of_the_configuration_are_logged() -> None:
+async def test_warnings_are_logged_and_systemd_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loaded = Loaded(configured(), {}, ("RECOGNITION_ATTEMPTS is ignored",))
-    with capture_logs() as logs:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with capture_logs() as logs, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(TIMEOUT_S)
         task = asyncio.create_task(
             app.serve(loaded, lambda _running: os.kill(os.getpid(), signal.SIGTERM))
         )
         await asyncio.wait_for(task, TIMEOUT_S)
+        told = [systemd.recv(100).decode() for _ in range(2)]
+    assert told == ["READY=1\nSTATUS=calls: 0", "STOPPING=1\nEXTEND_TIMEOUT_USEC=75000000"]
     warned = [line["event"] for line in logs if line["log_level"] == "warning"]
     assert warned[0] == "RECOGNITION_ATTEMPTS is ignored"
     assert warned[1].startswith("ru-mini-ctc-8k is a small model")
