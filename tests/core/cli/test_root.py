@@ -17,7 +17,7 @@ def test_the_commands_are_a_public_list() -> None:
     commands = {command.name for command in app.registered_commands}
     groups = {group.name for group in app.registered_groups}
     assert commands == {"serve", "transcribe", "call", "doctor", "install-service"}
-    assert groups == {"config", "history", "models", "recordings"}
+    assert groups == {"bench", "config", "history", "models", "recordings"}
 
 
 def test_without_a_command_it_helps() -> None:
