@@ -1,0 +1,173 @@
+"""What the Asterisk of the suite is told: our examples, callers; it listens on loopback alone."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "dialplan_examples/asterisk"
+
+MODULES = [
+    "res_sorcery_config",
+    "res_sorcery_memory",
+    "res_sorcery_astdb",
+    "res_timing_timerfd",
+    "res_crypto",
+    "codec_ulaw",
+    "codec_alaw",
+    "codec_a_mu",
+    "codec_resample",
+    "format_wav",
+    "format_pcm",
+    "format_sln",
+    "func_callerid",
+    "func_channel",
+    "func_global",
+    "func_hangupcause",
+    "func_logic",
+    "func_math",
+    "func_strings",
+    "func_timeout",
+    "func_uri",
+    "func_uuid",
+    "res_curl",
+    "func_curl",
+    "app_dial",
+    "app_echo",
+    "app_exec",
+    "app_originate",
+    "app_playback",
+    "app_senddtmf",
+    "app_stack",
+    "app_verbose",
+    "bridge_simple",
+    "bridge_softmix",
+    "bridge_holding",
+    "bridge_builtin_features",
+    "chan_bridge_media",
+    "res_audiosocket",
+    "app_audiosocket",
+    "chan_audiosocket",
+    "res_http_websocket",
+    "res_websocket_client",
+    "chan_websocket",
+    "res_pjproject",
+    "res_rtp_asterisk",
+    "res_rtp_multicast",
+    "chan_rtp",
+    "res_stasis",
+    "res_stasis_answer",
+    "res_stasis_device_state",
+    "res_stasis_playback",
+    "res_stasis_recording",
+    "res_stasis_snoop",
+    "app_stasis",
+    "res_ari",
+    "res_ari_model",
+    "res_ari_applications",
+    "res_ari_asterisk",
+    "res_ari_bridges",
+    "res_ari_channels",
+    "res_ari_endpoints",
+    "res_ari_events",
+    "res_ari_playbacks",
+    "res_agi",
+    "res_speech",
+    "app_speech_utils",
+    "res_aeap",
+    "res_speech_aeap",
+    "pbx_config",
+]
+
+CALLERS = """
+[callers]
+exten => speak,1,Answer()
+ same => n,Wait(0.3)
+ same => n,Playback(${PROMPT})
+ same => n,Wait(${TAIL})
+ same => n,Hangup()
+exten => keys,1,Answer()
+ same => n,Wait(1)
+ same => n,SendDTMF(12#,100,160)
+ same => n,Wait(${TAIL})
+ same => n,Hangup()
+exten => press,1,Answer()
+ same => n,Wait(0.3)
+ same => n,Playback(${PROMPT})
+ same => n,SendDTMF(12#,100,160)
+ same => n,Playback(${PROMPT})
+ same => n,Wait(${TAIL})
+ same => n,Hangup()
+"""
+
+INCLUDED = {
+    "audiosocket.conf": "ruasr-audiosocket",
+    "speech_aeap.conf": "ruasr-speech-aeap",
+    "chan_websocket.conf": "ruasr-websocket",
+    "eagi.conf": "ruasr-eagi",
+}
+"""Our examples of extensions.conf, with the context that phones dial into."""
+
+DEFAULT_PORTS = {"audiosocket": 9092, "asterisk_ws": 9093, "aeap": 9094, "vosk_ws": 2700}
+
+
+def files(folder: str, ami: int, http: int, ports: Mapping[str, int]) -> dict[str, str]:
+    """Return every configuration file by name.
+
+    Args:
+        folder: where they will lie, as Asterisk sees it.
+        ami: port of the manager.
+        http: port of ARI and of WebSocket/INCOMING.
+        ports: of our doors by name; they take the place of the defaults in our examples.
+    """
+    empty = ("acl", "ccss", "features", "udptl", "pjproject", "stasis", "musiconhold", "cdr", "cel")
+    examples = {
+        f"ruasr_{name}": _moved((EXAMPLES / name).read_text("utf-8"), ports) for name in INCLUDED
+    }
+    includes = "\n".join(f"#include ruasr_{name}" for name in INCLUDED)
+    contexts = "\n".join(f"include => {context}" for context in INCLUDED.values())
+    return examples | {
+        **{f"{name}.conf": "[general]\n" for name in empty},
+        "asterisk.conf": _asterisk(folder),
+        "modules.conf": "[modules]\nautoload = no\n"
+        + "".join(f"load = {module}.so\n" for module in MODULES),
+        "logger.conf": "[logfiles]\nfull => notice,warning,error,verbose\n",
+        "indications.conf": "[general]\ncountry = ru\n[ru]\ndial = 425\n",
+        "rtp.conf": "[general]\nrtpstart = 24000\nrtpend = 24999\n",
+        "http.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nbindport = {http}\n",
+        "ari.conf": "[general]\nenabled = yes\n[suite]\ntype = user\npassword = suite\n",
+        "manager.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nport = {ami}\n"
+        "[suite]\nsecret = suite\nread = all\nwrite = all\n",
+        "chan_websocket.conf": "[global]\ntype = global\n",
+        "aeap.conf": _moved((EXAMPLES / "aeap.conf").read_text("utf-8"), ports),
+        "websocket_client.conf": _moved(
+            (EXAMPLES / "websocket_client.conf").read_text("utf-8"), ports
+        ),
+        "extensions.conf": f"[general]\nstatic = yes\n[suite]\n{contexts}\n{includes}\n{CALLERS}",
+    }
+
+
+def _moved(text: str, ports: Mapping[str, int]) -> str:
+    """Return an example with our doors' ports instead of their defaults."""
+    default = {f"127.0.0.1:{DEFAULT_PORTS[door]}": f"127.0.0.1:{at}" for door, at in ports.items()}
+    return re.sub(r"127\.0\.0\.1:\d+", lambda found: default.get(found[0], found[0]), text)
+
+
+def _asterisk(folder: str) -> str:
+    return f"""[directories]
+astetcdir => {folder}/etc
+astmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules
+astvarlibdir => {folder}/lib
+astdbdir => {folder}/lib
+astkeydir => {folder}/lib
+astdatadir => /usr/share/asterisk
+astagidir => {folder}/agi
+astspooldir => {folder}/spool
+astrundir => {folder}/run
+astlogdir => {folder}/log
+[options]
+verbose = 4
+nocolor = yes
+dontwarn = yes
+defaultlanguage = ru
+transmit_silence = yes
+"""

@@ -1,0 +1,207 @@
+"""Every door called by a real Asterisk with real prompts, through the examples that we ship."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from ruasr_tel.audio.codec import Decoder, Encoding, encode
+from ruasr_tel.types import Samples
+from tests.asterisk.pbx import PlacedCall
+from tests.asterisk.waves import CROWD, CROWDED, DOORS, PROMPT, Suite
+from tests.e2e.letters import character_error, transcripts
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the suite
+
+SAID = transcripts()[f"{PROMPT}.wav"]
+WORST = 0.25
+"""Letters that may be wrong: the embedded model has a tenth of them wrong in this prompt."""
+
+Note = Callable[[str, str], None]
+every_door = pytest.mark.parametrize("extension", DOORS)
+in_turn = pytest_asyncio.fixture(scope="module", loop_scope="session")
+
+
+@in_turn
+async def spoken(suite: Suite) -> Mapping[str, PlacedCall]:
+    return await suite.speech()
+
+
+@in_turn
+async def pressed(suite: Suite) -> Mapping[str, PlacedCall]:
+    return await suite.digits()
+
+
+@in_turn
+async def hung_up(suite: Suite) -> Mapping[str, PlacedCall]:
+    return await suite.hangups()
+
+
+@in_turn
+async def unserved(suite: Suite) -> Mapping[str, PlacedCall]:
+    return await suite.down()
+
+
+@in_turn
+async def served_again(suite: Suite) -> Mapping[str, PlacedCall]:
+    return await suite.speech()
+
+
+@in_turn
+async def cut_off(suite: Suite) -> Mapping[str, PlacedCall]:
+    return await suite.killed()
+
+
+@in_turn
+async def called_again(suite: Suite) -> Mapping[str, PlacedCall]:
+    return await suite.speech()
+
+
+@pytest.fixture
+def note(record_property: Callable[[str, object], None]) -> Note:
+    """Return what puts a test into its place of the table."""
+
+    def place(extension: str, case: str) -> None:
+        record_property("door", f"{extension} {DOORS[extension]}")
+        record_property("case", case)
+
+    return place
+
+
+async def accounted(suite: Suite, call: PlacedCall) -> int:
+    """Return the samples of a call at its end; not one of them is lost."""
+    assert call.call_id, (call, suite.asterisk.log()[-3000:])
+    ledgers = (await suite.house.ended(call.call_id)).ledgers.values()
+    assert [ledger.difference for ledger in ledgers] == [0] * len(ledgers)
+    assert [ledger.dropped for ledger in ledgers] == [{}] * len(ledgers)
+    received = sum(ledger.received for ledger in ledgers)
+    assert received == len(suite.house.audio(call.call_id))
+    return received
+
+
+@every_door
+async def test_what_was_said_is_in_the_events(
+    suite: Suite, spoken: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "text")
+    call = spoken[extension]
+    assert await accounted(suite, call) > 0
+    assert character_error(suite.house.text(call.call_id), SAID) < WORST
+
+
+@pytest.mark.parametrize("extension", ["9021", "9022", "9023", "9041"])
+async def test_what_was_said_is_in_the_dialplan(
+    suite: Suite, spoken: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "in dialplan")
+    told = [line for line in spoken[extension].said if line.startswith("ruasr_tel")]
+    text = told[0].partition(": ")[2].lstrip("0123456789 OKHANGUP")
+    assert character_error(text, SAID) < WORST
+
+
+@every_door
+async def test_the_audio_is_the_prompts_own(
+    suite: Suite, spoken: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "audio")
+    prompt = suite.asterisk.prompt(PROMPT)
+    heard = suite.house.audio(spoken[extension].call_id)
+    if "16" in DOORS[extension]:
+        assert likeness(heard[::2], prompt) > 0.99  # resampled by Asterisk
+    elif "law" in DOORS[extension]:
+        encoding = Encoding.PCMU if "ulaw" in DOORS[extension] else Encoding.PCMA
+        assert likeness(heard, Decoder(encoding).decode(encode(prompt, encoding))) > 0.999
+    else:
+        assert prompt.tobytes() in heard.tobytes()
+
+
+def likeness(heard: Samples, prompt: Samples) -> float:
+    """Return the best normalised correlation of a prompt with any part of what was heard."""
+    x, y = heard.astype(float), prompt.astype(float)
+    x = np.pad(x, (0, max(0, len(y) - len(x)) + 800))  # a resampler keeps the last milliseconds
+    size = len(x) + len(y)
+    product = np.fft.irfft(np.fft.rfft(x, size) * np.conj(np.fft.rfft(y, size)), size)
+    energy = np.concatenate([[0.0], np.cumsum(x * x)])
+    power = np.maximum(energy[len(y) :] - energy[: -len(y)], 1e3)
+    return float((product[: len(power)] / np.sqrt(power) / np.linalg.norm(y)).max())
+
+
+@pytest.mark.parametrize("extension", [each for each in DOORS if "EAGI" not in DOORS[each]])
+async def test_keys_are_events(
+    suite: Suite, pressed: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "keys")
+    call = pressed[extension]
+    await accounted(suite, call)
+    if "AEAP" in DOORS[extension]:  # SpeechBackground takes # for the end of the input
+        assert suite.house.digits(call.call_id) == "12"
+    else:
+        assert suite.house.digits(call.call_id) == "12#"
+
+
+@every_door
+async def test_a_hangup_in_mid_word_keeps_what_was_said(
+    suite: Suite, hung_up: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "hang-up")
+    call = hung_up[extension]
+    received = await accounted(suite, call)
+    assert received < 2.4 * (16000 if "16" in DOORS[extension] else 8000) * 1.5
+    assert suite.house.text(call.call_id)
+
+
+@every_door
+async def test_without_a_server_the_dialplan_goes_on(
+    unserved: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "down")
+    (told,) = [line for line in unserved[extension].said if ": " in line][-1:]
+    assert told.partition(": ")[2].strip() in {
+        "FAILED",  # TRYSTATUS
+        "CHANUNAVAIL 38",
+        "CHANUNAVAIL 3",
+        "CHANUNAVAIL 0",
+        "refused or not there",
+        "NOSERVER",
+    }
+
+
+@every_door
+async def test_a_server_that_was_restarted_is_called_again(
+    suite: Suite, served_again: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "restarted")
+    call = served_again[extension]
+    await accounted(suite, call)
+    assert character_error(suite.house.text(call.call_id), SAID) < WORST
+
+
+@pytest.mark.parametrize("extension", CROWDED)
+async def test_thirty_calls_at_once(suite: Suite, extension: str, note: Note) -> None:
+    note(extension, f"{CROWD} calls")
+    calls: Sequence[PlacedCall] = await suite.crowd(extension)
+    assert len({call.call_id for call in calls}) == CROWD
+    for call in calls:
+        await accounted(suite, call)
+        assert character_error(suite.house.text(call.call_id), SAID) < WORST
+
+
+@every_door
+async def test_an_asterisk_that_dies_leaves_no_call_behind(
+    suite: Suite, cut_off: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "PBX died")
+    call = cut_off[extension]
+    await accounted(suite, call)
+    assert suite.house.text(call.call_id)
+
+
+@every_door
+async def test_the_next_asterisk_is_served(
+    suite: Suite, called_again: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "PBX back")
+    call = called_again[extension]
+    await accounted(suite, call)
+    assert character_error(suite.house.text(call.call_id), SAID) < WORST

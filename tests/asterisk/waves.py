@@ -1,0 +1,123 @@
+"""Calls to every door at once, for one case after the other; tests look at what came of them."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ruasr_tel.testing import TIMEOUT_S
+from tests.asterisk.house import House
+from tests.asterisk.pbx import Asterisk, PlacedCall
+
+DOORS = {
+    "9001": "AudioSocket()",
+    "9003": "Dial AudioSocket slin",
+    "9004": "Dial AudioSocket slin16",
+    "9021": "AEAP",
+    "9022": "AEAP, profile yesno",
+    "9023": "AEAP, conversation",
+    "9031": "WebSocket plain slin",
+    "9032": "WebSocket json slin",
+    "9033": "WebSocket json slin16",
+    "9034": "WebSocket json ulaw",
+    "9035": "WebSocket json alaw",
+    "9036": "WebSocket INCOMING",
+    "9041": "EAGI",
+    "9042": "EAGI slin16",
+}
+"""Extensions of our examples, and what they show."""
+
+PROMPT = "agent-loggedoff"
+END_S = 4 * TIMEOUT_S
+
+CROWD = 30
+CROWDED = ("9001", "9003", "9021", "9032", "9041")
+"""One extension of each door and way in."""
+
+
+@dataclass
+class Suite:
+    """The running parts."""
+
+    house: House
+    asterisk: Asterisk
+
+    async def all(self, place: Callable[[str], PlacedCall]) -> dict[str, PlacedCall]:
+        """Place a call to every extension at once, and wait for their ends."""
+        calls = {extension: place(extension) for extension in DOORS}
+        await self.ends(list(calls.values()))
+        return calls
+
+    async def ends(self, calls: list[PlacedCall]) -> None:
+        """Wait until every call has ended in Asterisk."""
+        waiting = [asyncio.create_task(call.ended.wait()) for call in calls]
+        await asyncio.wait(waiting, timeout=END_S)
+        open_calls = [call for call in calls if not call.ended.is_set()]
+        assert not open_calls, (open_calls[:3], len(open_calls), self.asterisk.log()[-2000:])
+
+    async def idle(self) -> None:
+        """Wait until no call is left in the server."""
+        if self.house.running is not None:
+            assert await self.house.running.calls.idle(END_S), self.house.running.calls.running()
+
+    async def speech(self) -> dict[str, PlacedCall]:
+        """Let a caller speak to every door."""
+        calls = await self.all(lambda each: self.asterisk.place(each, PROMPT))
+        await self.idle()
+        return calls
+
+    async def digits(self) -> dict[str, PlacedCall]:
+        """Let a caller press keys between two prompts, to AEAP without them: a result ends it."""
+
+        def place(extension: str) -> PlacedCall:
+            caller = "keys" if "AEAP" in DOORS[extension] else "press"
+            return self.asterisk.place(extension, PROMPT, caller, 0.5)
+
+        calls = await self.all(place)
+        await self.idle()
+        return calls
+
+    async def hangups(self) -> dict[str, PlacedCall]:
+        """Let every caller hang up in the middle of a word."""
+        calls = {extension: self.asterisk.place(extension, PROMPT) for extension in DOORS}
+        await asyncio.gather(*map(self._hang_up_early, calls.values()))
+        await self.ends(list(calls.values()))
+        await self.idle()
+        return calls
+
+    async def crowd(self, extension: str) -> list[PlacedCall]:
+        """Let many callers speak to one extension at once."""
+        calls = []
+        for _ in range(CROWD):
+            calls.append(self.asterisk.place(extension, PROMPT, tail=3.0))
+            await asyncio.sleep(0.02)  # as calls come: not one of them in the same millisecond
+        await self.ends(calls)
+        await self.idle()
+        return calls
+
+    async def down(self) -> dict[str, PlacedCall]:
+        """Let callers speak while there is no server."""
+        await self.house.close()
+        try:
+            return await self.all(lambda each: self.asterisk.place(each, "digits/8", tail=0.1))
+        finally:
+            await self.house.open()
+
+    async def killed(self) -> dict[str, PlacedCall]:
+        """Kill Asterisk under calls to every door; start it again."""
+        calls = {extension: self.asterisk.place(extension, PROMPT) for extension in DOORS}
+        await asyncio.gather(*(self._speaks(call) for call in calls.values()))
+        await self.asterisk.stop(signal.SIGKILL)
+        await self.idle()
+        await self.asterisk.start()
+        return calls
+
+    async def _hang_up_early(self, call: PlacedCall) -> None:
+        await self._speaks(call)
+        self.asterisk.hang_up(call)
+
+    async def _speaks(self, call: PlacedCall) -> None:
+        """Wait until 1.2 s of a call were heard: the prompt is 2.4 s long."""
+        async with asyncio.timeout(END_S):
+            await call.named.wait()
+        await self.house.until_heard(call.call_id, round(1.2 * 8000))
