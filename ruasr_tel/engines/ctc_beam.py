@@ -27,7 +27,9 @@ their list better, 99 % of 785 fit a wrong one worse (docs/adr/0015)."""
 KNOWN_BONUS = 1.0
 """Natural log that a letter of the list gains beside `[unk]`: finds 47 of 47 words in 41 prompts,
 with 9 false ones; 0.5 finds 46, 3 has 24 false ones (docs/adr/0015)."""
-_KEPT_LISTS = 64
+KEPT_PHRASES = 20_000
+"""Phrases of all lists that are kept ready together: two of the longest that a caller may bring,
+80 MB each (our measurement)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,8 @@ class BeamCtc:
         key = (options.phrases, options.closed, options.boost)
         listed = self._lists.get(key)
         if listed is None:
-            if len(self._lists) >= _KEPT_LISTS:
+            kept = sum(len(one.spelling) for one in tuple(self._lists.values()))
+            if kept + len(options.phrases) > KEPT_PHRASES:
                 self._lists.clear()
             listed = self._lists[key] = self._compile(options)
         return listed

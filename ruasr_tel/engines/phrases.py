@@ -4,6 +4,7 @@ Letters, not tokens: so the same automaton serves a vocabulary of letters and on
 whatever way a model spells a word in pieces. A token steps through its letters.
 """
 
+import itertools
 import re
 import unicodedata
 from collections import deque
@@ -180,6 +181,8 @@ class Preferred:
 class OnlyThese:
     """Allows nothing but phrases, one after another; each costs the same, so fewer are better.
 
+    Thread-safe: states are named as they are met, each once.
+
     Args:
         phrases: folded, at least one.
         cost: natural log that every phrase costs.
@@ -191,8 +194,9 @@ class OnlyThese:
         for phrase in phrases:
             self._trie.add(phrase)
         # A state is where one may be in the trie -> how many phrases more than the least that took.
-        self._states: list[dict[int, int]] = [{START: 0}]
+        self._states: dict[int, dict[int, int]] = {START: {START: 0}}
         self._names = {frozenset({(START, 0)}): START}
+        self._numbers = itertools.count(START + 1)
         self.start = START
 
     def step(self, state: int, letter: str) -> tuple[int, float] | None:
@@ -222,10 +226,12 @@ class OnlyThese:
 
     def _name(self, state: dict[int, int]) -> int:
         key = frozenset(state.items())
-        if key not in self._names:
-            self._names[key] = len(self._states)
-            self._states.append(state)
-        return self._names[key]
+        known = self._names.get(key)
+        if known is not None:
+            return known
+        number = next(self._numbers)
+        self._states[number] = state  # before its name is known: threads share this
+        return self._names.setdefault(key, number)
 
     def split(self, text: str) -> list[str] | None:
         """Return a folded text as the fewest phrases, or None if it is not made of phrases."""

@@ -1,8 +1,10 @@
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from ruasr_tel.engines import ctc_beam
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineSpec, Hypothesis
 from ruasr_tel.engines.ctc import GreedyCtc, LogProbs, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_beam import ALTERNATIVES_MAX, BeamCtc
@@ -197,3 +199,40 @@ def test_real_prompts_with_their_hard_words_preferred(engine: Engine, spoken: li
     (led,) = engine.decode([prompt.samples], DecodeOptions(phrases=("данный момент", "все линии")))
     assert free.text != prompt.text
     assert "данный момент все линии" in led.text
+
+
+def test_threads_share_one_list(engine: Engine, spoken: list[Prompt]) -> None:
+    phrases = tuple(word for prompt in spoken for word in prompt.text.split())
+    options = DecodeOptions(phrases=phrases, closed=True)
+    samples = [prompt.samples for prompt in spoken if len(prompt.samples) < 5 * 16000]
+    alone = engine.decode(samples, options)
+    afresh = create(
+        EngineSpec(
+            "onnx",
+            "mini",
+            MODELS_DIR / "ru-mini-ctc-8k",
+            "nemo_ctc",
+            options={"features": "sherpa"},
+        )
+    )
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda one: afresh.decode([one], options)[0], samples * 2))
+    assert together == alone * 2
+
+
+def test_old_lists_make_room_for_new_ones(
+    decoder: BeamCtc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctc_beam, "KEPT_PHRASES", 4)
+    made: list[DecodeOptions] = []
+    make_ready = decoder._compile
+
+    def count(options: DecodeOptions) -> ctc_beam._List:
+        made.append(options)
+        return make_ready(options)
+
+    monkeypatch.setattr(decoder, "_compile", count)
+    lists = [DecodeOptions(phrases=(word, "нет"), closed=True) for word in ("да", "ага", "угу")]
+    for each in (lists[0], lists[0], lists[1], lists[0], lists[2], lists[2], lists[0]):
+        assert decoder.decode(heard("нет"), each).text == "нет"
+    assert made == [lists[0], lists[1], lists[2], lists[0]]
