@@ -1,6 +1,8 @@
 """Segments that a streaming engine hears while they are spoken: each gets exactly one final."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Sequence
 
@@ -14,6 +16,7 @@ from ruasr_tel.engines import scripted, wire
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.engines.hearing import Hearing, Hearings
 from ruasr_tel.engines.prepare import prepare
+from ruasr_tel.engines.process import EngineProcess, EngineProcessConfig
 from ruasr_tel.engines.scripted import create
 from ruasr_tel.engines.streams import Streams
 from ruasr_tel.errors import EngineDied
@@ -233,3 +236,30 @@ async def test_a_segment_whose_stream_hurts_the_engine_is_decoded_and_its_error_
         await asyncio.wait_for(call.end("hangup"), TIMEOUT_S)
     (final,) = recorder.of(Final)
     assert final.error is not None
+
+
+async def test_kill_9_of_a_streaming_engine_under_10_calls_loses_no_final() -> None:
+    recorder = Recorder()
+    engine = EngineProcess(STREAMING, EngineProcessConfig(restart_delay_s=0.01))
+    await engine.start()
+    async with running_calls(engine) as calls, asyncio.timeout(3 * TIMEOUT_S):
+        legs = []
+        for number in range(10):
+            call = calls.open(
+                door="test", call_id=CallId(str(number)), peer="here", on_event=recorder
+            )
+            legs.append((call, call.open_leg(8000)))
+            legs[-1][1].push(phrase((1.0, 0.1)))
+        await recorder.until(Partial)
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGKILL)
+        for _, leg in legs:
+            leg.push(phrase((0.5, 1.0), (1.0, 0.4)))
+        await asyncio.gather(*(call.end("hangup") for call, _ in legs))
+        assert engine.restarts == 1
+    await engine.close()
+    for number in range(10):
+        finals = [each for each in recorder.of(Final) if each.call_id == str(number)]
+        assert [final.segment for final in finals] == [0, 1]
+        assert [final.error for final in finals] == [None, None]
+        assert all(final.text for final in finals)
