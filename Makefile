@@ -67,7 +67,7 @@ bench: setup
 
 # Real-time factors, memory and load times of every engine; makes a network of GigaAM's size first.
 bench-engines: setup
-	$(BIN)/python -m tests.bench engines
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench engines
 
 build: setup
 	$(BIN)/python -m build

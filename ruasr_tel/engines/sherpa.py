@@ -127,13 +127,15 @@ def create(spec: EngineSpec) -> Engine:
     if spec.family not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise ConfigError(f"model {spec.model}: no family {spec.family!r}; known: {known}")
+    fallback = ""
     if _try_cuda(spec.provider):
         try:
             return _engine(spec, "cuda")
-        except (ConfigError, ModelLoadError):
+        except (ConfigError, ModelLoadError) as exc:
             if spec.provider == "cuda":
                 raise
-    return _engine(spec, "cpu")
+            fallback = str(exc)
+    return _engine(spec, "cpu", fallback)
 
 
 def cuda_refusal(version: str, libraries: Sequence[str]) -> str | None:
@@ -171,7 +173,7 @@ def _try_cuda(provider: str) -> bool:
     return refusal is None
 
 
-def _engine(spec: EngineSpec, provider: str) -> SherpaEngine:
+def _engine(spec: EngineSpec, provider: str, fallback: str = "") -> SherpaEngine:
     files = _files_of(spec, provider)
     check_files(files, spec.family)
     table = read_tokens(files["tokens"])
@@ -188,6 +190,7 @@ def _engine(spec: EngineSpec, provider: str) -> SherpaEngine:
         max_segment_s=spec.max_segment_s,
         confidence=spec.family != NEMO_CTC,
         provider=provider,
+        fallback=fallback,
         hotwords=hotwords is not None,
         closed_lists=hotwords is not None,
     )

@@ -224,7 +224,7 @@ def create(spec: EngineSpec) -> StreamingEngine:
 
     `spec.options` may hold `model` and `tokens`: names or globs of these files below
     `spec.model_dir`, separated by `|`, best first; `batch_size`: how many streams go through the
-    network at once, 16 unless given; `device` and `gpu_memory_mb`, see `runtime.on_device`. Tokens
+    network at once, 16 unless given; `gpu` and `gpu_memory_mb`, see `runtime.on_device`. Tokens
     are sherpa-onnx's tokens.txt or upstream's vocab.json.
 
     Raises:

@@ -38,6 +38,11 @@ SERVED_S = (2.0, 3.0, 5.0, 4.0, 1.0, 6.0, 3.0, 2.0)
 
 def engines() -> None:
     """Print the three tables."""
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        report.out.print(
+            "[bold red]OPENBLAS_NUM_THREADS is not 1[/]: the bare loop pays for threads that the "
+            "engine's process does not have"
+        )
     speech = np.concatenate(prompt_samples())
     with TemporaryDirectory() as root:
         _layouts(Path(root), speech)

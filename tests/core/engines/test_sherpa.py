@@ -345,8 +345,10 @@ def test_cuda_that_falls_back_is_refused(mini: Callable[[str], EngineSpec]) -> N
 
 
 @pytest.mark.usefixtures("cuda_build")
-def test_auto_falls_back_to_the_cpu(mini: Callable[[str], EngineSpec]) -> None:
-    assert create(mini("auto")).info.provider == "cpu"
+def test_auto_falls_back_to_the_cpu_and_says_why(mini: Callable[[str], EngineSpec]) -> None:
+    info = create(mini("auto")).info
+    assert info.provider == "cpu"
+    assert "fell back to the CPU: no usable CUDA driver or device" in info.fallback
 
 
 @pytest.mark.usefixtures("cuda_build")
