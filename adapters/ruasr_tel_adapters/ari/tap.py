@@ -78,9 +78,10 @@ class Around:
 
 @dataclass(slots=True)
 class Made:
-    """What a tap made in Asterisk, by id."""
+    """What a tap made in Asterisk, by id; `known` are the channels that Asterisk told of."""
 
     channels: list[str] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
     bridges: list[str] = field(default_factory=list)
 
 
@@ -148,7 +149,7 @@ class Tap:
 
     def is_left(self, living: Iterable[str]) -> bool:
         """Whether a list of all channels lacks one that this tap made."""
-        return not set(self.made.channels) <= set(living)
+        return not self.made.known <= set(living)
 
     # Inside.
 
@@ -227,7 +228,9 @@ class Tap:
     async def _make(self, channel_id: str, *path: str, **body: object) -> Any:
         """Make a channel; noted before it is there, for the answer may be lost on its way."""
         self.made.channels.append(channel_id)
-        return await self._around.ari.request("POST", *path, **body)
+        answer = await self._around.ari.request("POST", *path, **body)
+        self.made.known.add(channel_id)
+        return answer
 
     async def _wait(self) -> str:
         if self._wishes.mode != "ask":
