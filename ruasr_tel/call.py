@@ -172,6 +172,7 @@ class Calls:
         options: DecodeOptions | None = None,
         details: Mapping[str, JsonValue] | None = None,
         model: str | None = None,
+        hand_back: Callable[[str], None] | None = None,
     ) -> Call:
         """Begin a call.
 
@@ -186,6 +187,8 @@ class Calls:
                 changes it.
             details: what the door itself knows of it; what was announced goes over them.
             model: for finals; None: the profile's.
+            hand_back: how to end it as the profile's `end` says, given the reason; None: the door
+                cannot.
 
         Raises:
             Overloaded: no room for it.
@@ -213,7 +216,7 @@ class Calls:
         def around(emit: Callable[[Event], None]) -> Surroundings:
             return self._surroundings(loan, emit)
 
-        call = Call(call_id, door, listening, around, self._on_event, hang_up)
+        call = Call(call_id, door, listening, around, self._on_event, hang_up, hand_back)
         self._loans[call_id] = loan
         self._running[call_id] = (call, on_event)
         self._idle.clear()
@@ -285,6 +288,7 @@ class Calls:
         if call.hang_up and now_s - call.started_s > self.config.max_call_s:
             hang_up, call.hang_up = call.hang_up, None
             hang_up(f"longer than calls.max_call_s, {self.config.max_call_s:g} s")
+        _hand_back(call, call.profile.end.on_time(now_s - call.started_s))
 
     def _on_event(self, call: Call, event: Event) -> None:
         self._count(event)
@@ -297,6 +301,8 @@ class Calls:
                 on_event(event)
             except Exception:  # noqa: BLE001 - a door's bug must not stop the call's other finals
                 _log.exception("a door failed to take an event", call_id=call.call_id)
+        if isinstance(event, Final):
+            _hand_back(call, call.profile.end.on_final(event.text))
 
     def _ended(self, call: Call, event: CallEnded) -> None:
         del self._running[call.call_id]
@@ -324,6 +330,13 @@ class Calls:
             self._metrics.final_delay_s.observe(event.delay_s)
         elif isinstance(event, Partial):
             self._metrics.partials.inc()
+
+
+def _hand_back(call: Call, reason: str | None) -> None:
+    """End a call by the rule of its profile, once."""
+    if reason is not None and call.hand_back is not None:
+        hand_back, call.hand_back = call.hand_back, None
+        hand_back(reason)
 
 
 def _shown(ledger: Ledger) -> dict[str, object]:

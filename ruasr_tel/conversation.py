@@ -22,12 +22,14 @@ class Call:
         around: Callable[[Callable[[Event], None]], Surroundings],
         publish: Callable[["Call", Event], None],
         hang_up: Callable[[str], None] | None,
+        hand_back: Callable[[str], None] | None = None,
     ) -> None:
         self.call_id = call_id
         self.door = door
         self.profile = profile
         self.finals = 0
         self.hang_up = hang_up
+        self.hand_back = hand_back
         self._publish = publish
         self._around = around(self._emit)
         self.started_s = self._around.mono()

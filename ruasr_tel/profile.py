@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from ruasr_tel.boundary import BoundaryConfig
+from ruasr_tel.ending import EndConfig
 from ruasr_tel.engines.base import DecodeOptions, EngineInfo
 from ruasr_tel.partials import PartialsConfig
 from ruasr_tel.section import Section
@@ -22,6 +23,8 @@ class Profile(Section):
     """Where to cut."""
     partials: PartialsConfig = PartialsConfig()
     """What to show before a final."""
+    end: EndConfig = EndConfig()
+    """When to hand the call back to its PBX."""
     phrases: tuple[str, ...] = Field((), max_length=MAX_PHRASES)
     """Words or phrases to prefer, lower case; a caller's own list takes their place."""
     closed: bool = False

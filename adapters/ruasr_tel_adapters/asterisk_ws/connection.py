@@ -98,6 +98,9 @@ class Connection:
             self._socket.say(encode(Command.HANGUP, is_json=self._is_json))
         self._socket.stop(ending)
 
+    def _hand_back(self, reason: str) -> None:
+        self.stop(Ending(reason, NORMAL, reason))
+
     def _lose_patience(self) -> None:
         if self._ear is None:
             waited_s = self._desk.config.start_timeout_s
@@ -158,7 +161,8 @@ class Connection:
                 call_id=call_id,
                 peer=self._socket.peer,
                 profile=self._profile(start),
-                hang_up=lambda reason: self.stop(Ending(reason, NORMAL, reason)),
+                hang_up=self._hand_back,
+                hand_back=self._hand_back,
                 details=_details(start, self._uri),
             )
         except (Overloaded, ConfigError) as error:

@@ -243,6 +243,7 @@ class Session(asyncio.Protocol):
                 peer=self._peer,
                 profile=self._config.profile,
                 hang_up=self.hang_up,
+                hand_back=self.hang_up,
             )
         except RuasrError as error:
             self._log.warning("audiosocket refused", error=str(error))

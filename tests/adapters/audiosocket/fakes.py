@@ -96,6 +96,7 @@ class FakeCalls:
         peer: str,
         profile: str | None,
         hang_up: Callable[[str], None],
+        hand_back: Callable[[str], None],
     ) -> FakeCall:
         if self.refusal is not None:
             raise self.refusal
