@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from websockets.asyncio.connection import Connection as WebSocket
 
 from ruasr_tel.call import Call, Calls
+from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.errors import ConfigError, Overloaded, ProtocolError
 from ruasr_tel.events import Event, SpeechStarted
 from ruasr_tel.events import Final as FinalEvent
@@ -20,7 +21,7 @@ from ruasr_tel.metrics import Metrics
 from ruasr_tel.types import CallId
 from ruasr_tel.websocket import POLICY_VIOLATION, TRY_AGAIN_LATER, Ending, PeerSocket
 from ruasr_tel_adapters.aeap.config import AeapConfig
-from ruasr_tel_adapters.aeap.settings import Reader
+from ruasr_tel_adapters.aeap.settings import Reader, Settings
 from ruasr_tel_adapters.aeap.wire import (
     CODECS,
     VERSION,
@@ -170,6 +171,7 @@ class Connection:
             "profile": self._settings.profile or "default",
             "call_id": call_id,
             "sample_rate": str(self._settings.sample_rate_hz),
+            "phrases": ",".join(self._options(self._settings).phrases),
         }
 
     def _change(self, values: Mapping[str, str]) -> None:
@@ -179,9 +181,14 @@ class Connection:
             self._ignored |= unknown
             self._log.info("settings without a meaning here", names=sorted(unknown))
         changed = self._reader.change(self._settings, values)
-        if self._call is not None and changed != self._settings:
-            raise ProtocolError("settings must come before the first audio")
+        if self._ear is not None and changed != self._settings:
+            if not changed.differs_in_options_only(self._settings):
+                raise ProtocolError("settings must come before the first audio")
+            self._ear.leg.set_options(self._options(changed))
         self._settings = changed
+
+    def _options(self, settings: Settings) -> DecodeOptions:
+        return settings.options(self._calls.profile(settings.profile).options)
 
     # The call.
 
@@ -212,6 +219,7 @@ class Connection:
                 peer=self._socket.peer,
                 profile=self._settings.profile,
                 on_event=self._on_event,
+                options=self._options(self._settings),
                 hang_up=lambda why: self.stop(Ending("too long", POLICY_VIOLATION, why)),
             )
         except (Overloaded, ConfigError) as error:
@@ -241,7 +249,13 @@ class Connection:
 
 def readings(final: FinalEvent) -> tuple[Result, ...]:
     """Return what was said, the best reading first; nothing where nothing was."""
-    return (Result(final.text, score(final.confidence)),) if final.text else ()
+    if not final.text:
+        return ()
+    others = enumerate(final.alternatives, 1)
+    return (
+        Result(final.text, score(final.confidence)),
+        *(Result(other.text, score(other.confidence), best) for best, other in others),
+    )
 
 
 def score(confidence: float | None) -> int:

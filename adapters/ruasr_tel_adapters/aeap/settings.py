@@ -1,12 +1,15 @@
 """What one connection wants: the door's defaults, then the setup's params, then those of sets."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ruasr_tel.call import Calls
+from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.errors import ConfigError, ProtocolError
+from ruasr_tel.profile import MAX_ALTERNATIVES, MAX_PHRASES
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.aeap.config import AeapConfig
 
@@ -25,12 +28,33 @@ class Settings:
         profile: a profile's name, or None: the server's default.
         call_id: the PBX's name of the call, or None.
         sample_rate_hz: of the audio; Asterisk calls every slin `slin`.
+        phrases: to prefer, or None: the profile's.
+        closed: whether nothing else can be heard, or None: as the profile says.
+        alternatives: readings of a segment at most, or None: as the profile says.
     """
 
     language: str = ""
     profile: str | None = None
     call_id: CallId | None = None
     sample_rate_hz: int = 8_000
+    phrases: tuple[str, ...] | None = None
+    closed: bool | None = None
+    alternatives: int | None = None
+
+    def options(self, profile: DecodeOptions) -> DecodeOptions:
+        """Return what to ask of the engine: the profile's wishes under the peer's."""
+        return DecodeOptions(
+            profile.phrases if self.phrases is None else self.phrases,
+            profile.closed if self.closed is None else self.closed,
+            profile.boost,
+            profile.alternatives if self.alternatives is None else self.alternatives,
+        )
+
+    def differs_in_options_only(self, other: "Settings") -> bool:
+        """Whether what changed can change in the middle of a call."""
+        return self == replace(
+            other, phrases=self.phrases, closed=self.closed, alternatives=self.alternatives
+        )
 
 
 class Reader:
@@ -50,6 +74,9 @@ class Reader:
             "call_id": ("call_id", _call_id),
             "uuid": ("call_id", _call_id),
             "sample_rate": ("sample_rate_hz", _rate),
+            "phrases": ("phrases", _phrases),
+            "closed": ("closed", _flag),
+            "alternatives": ("alternatives", _alternatives),
         }
 
     @property
@@ -97,4 +124,29 @@ def _call_id(value: str) -> CallId | None:
 def _rate(value: str) -> int:
     if value not in map(str, RATES_HZ):
         raise ValueError(f"{value[:40]!a} is not one of {', '.join(map(str, RATES_HZ))}")
+    return int(value)
+
+
+def _phrases(value: str) -> tuple[str, ...]:
+    """Take a JSON list, or commas; empty: nothing is preferred."""
+    items: object = value.split(",")
+    if value.startswith("["):
+        try:
+            items = json.loads(value)
+        except ValueError:
+            raise ValueError(f"{value[:40]!a} is not a JSON list") from None
+    texts = [str(item) for item in items] if isinstance(items, list) else []
+    found = tuple(" ".join(text.lower().split()) for text in texts if text.strip())
+    if len(found) > MAX_PHRASES:
+        raise ValueError(f"{len(found)} phrases, at most {MAX_PHRASES}")
+    return found
+
+
+def _flag(value: str) -> bool:
+    return value.lower() not in ("", "0", "false", "no", "off")
+
+
+def _alternatives(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", value) or not 1 <= int(value) <= MAX_ALTERNATIVES:
+        raise ValueError(f"{value[:40]!a} is not a number from 1 to {MAX_ALTERNATIVES}")
     return int(value)

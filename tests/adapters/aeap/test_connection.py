@@ -13,7 +13,7 @@ from websockets.typing import Subprotocol
 
 from ruasr_tel.audio.codec import Encoding, encode
 from ruasr_tel.call import Calls, CallsConfig
-from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Partial, SpeechStarted
+from ruasr_tel.events import Alternative, CallEnded, CallStarted, Dtmf, Partial, SpeechStarted
 from ruasr_tel.events import Final as FinalEvent
 from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
@@ -29,7 +29,7 @@ from ruasr_tel.testing import (
 )
 from ruasr_tel_adapters.aeap import AeapConfig, create
 from ruasr_tel_adapters.aeap.connection import readings, score
-from ruasr_tel_adapters.aeap.wire import CODECS
+from ruasr_tel_adapters.aeap.wire import CODECS, Result
 
 SPOKEN = encode(phrase((1.0, 1.0)), Encoding.SLIN)
 
@@ -212,7 +212,7 @@ async def test_unknown_requests_are_answered() -> None:
         assert own.bad("unknown request") == 1
         await peer.set_up()
         nothing = await peer.ask("get", params=["weather"])
-        names = "results, language, profile, call_id, sample_rate"
+        names = "results, language, profile, call_id, sample_rate, phrases"
         assert nothing == {"error_msg": f"get one of {names}"}
 
 
@@ -265,7 +265,24 @@ def test_scores(confidence: float | None, expected: int) -> None:
     assert score(confidence) == expected
 
 
-def test_nothing_said_is_no_reading() -> None:
+def test_readings_are_the_text_and_its_alternatives() -> None:
     at: Any = None
     leg: Any = "a/0"
     assert readings(FinalEvent(leg, leg, at, 0, "", (), 0.0, 1.0, "endpoint")) == ()
+    others = (Alternative("дай", (), 0.25, -2.0), Alternative("дар", (), None, -3.0))
+    final = FinalEvent(leg, leg, at, 0, "да", (), 0.0, 1.0, "endpoint", 0.9, alternatives=others)
+    assert readings(final) == (Result("да", 90), Result("дай", 25, 1), Result("дар", 100, 2))
+
+
+async def test_phrases_may_change_between_questions() -> None:
+    async with bench() as own, own.peer() as peer:
+        await peer.set_up(phrases="да,нет", alternatives="3")
+        await peer.socket.send(SPOKEN)
+        await peer.hear()
+        known = await peer.ask("get", params=["phrases"])
+        assert known == {"params": {"phrases": "да,нет"}}
+        assert await peer.ask("set", params={"phrases": '["Один  раз", "два"]'}) == {}
+        known = await peer.ask("get", params=["phrases"])
+        assert known == {"params": {"phrases": "один раз,два"}}
+        wrong = await peer.ask("set", params={"alternatives": "0"})
+        assert wrong == {"error_msg": "alternatives: '0' is not a number from 1 to 100"}
