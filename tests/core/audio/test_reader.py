@@ -218,6 +218,22 @@ def test_killing_frees_the_thread_that_waits(path: Path) -> None:
     reader.close()
 
 
+def test_one_that_was_killed_before_it_began_never_begins(path: Path) -> None:
+    reader = Reader()
+    reader.kill()
+    with pytest.raises(DecoderDied, match="the decoder is not wanted any more"):
+        reader.open_path(path)
+    assert reader.pid is None
+
+
+def test_no_time_at_all_is_too_little(path: Path) -> None:
+    with (
+        Reader(DecodingConfig(stall_s=1e-9)) as reader,
+        pytest.raises(DecoderDied, match="decoding it stood still for 1e-09 s"),
+    ):
+        reader.open_path(path)
+
+
 def test_secrets_of_the_server_are_not_passed_on(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
