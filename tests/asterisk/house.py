@@ -42,6 +42,14 @@ class House:
         overrides |= {"doors.aeap.enabled": True, "doors.asterisk_ws.enabled": True}
         overrides |= {"doors.rest.port": 0, "calls.drain_s": 0, "sinks.log.enabled": False}
         overrides |= {"doors.asterisk_ws.asterisks.pbx.url": f"ws://127.0.0.1:{asterisk_http}"}
+        overrides |= {
+            "doors.ari.enabled": True,
+            "doors.ari.url": f"http://127.0.0.1:{asterisk_http}/ari",
+            "doors.ari.username": "suite",
+            "doors.ari.password": "suite",
+            "doors.ari.format": "slin",
+            "doors.ari.reconnect_max_s": 0.5,
+        }
         self._config = load_config(environ={}, overrides=overrides).config
         self._tap(patch)
 

@@ -147,7 +147,7 @@ class Asterisk:
             Async="true",
             ChannelId=f"{call.number}-1",
             OtherChannelId=f"{call.number}-2",
-            Variable=f"PROMPT=ru/{prompt},TAIL={tail}",
+            Variable=f"PROMPT={PROMPTS.name}/{prompt},TAIL={tail}",
         )
         return call
 

@@ -85,6 +85,16 @@ exten => speak,1,Answer()
  same => n,Playback(${PROMPT})
  same => n,Wait(${TAIL})
  same => n,Hangup()
+exten => later,1,Answer()
+ same => n,Wait(2)
+ same => n,Playback(${PROMPT})
+ same => n,Wait(${TAIL})
+ same => n,Hangup()
+exten => callee,1,Answer()
+ same => n,Wait(6)
+ same => n,Playback(ru_RU_f_IvrvoiceRU/all-circuits-busy-now)
+ same => n,Wait(1.5)
+ same => n,Hangup()
 exten => keys,1,Answer()
  same => n,Wait(1)
  same => n,SendDTMF(12#,100,160)
@@ -104,6 +114,7 @@ INCLUDED = {
     "speech_aeap.conf": "ruasr-speech-aeap",
     "chan_websocket.conf": "ruasr-websocket",
     "eagi.conf": "ruasr-eagi",
+    "ari.conf": "ruasr-ari",
 }
 """Our examples of extensions.conf, with the context that phones dial into."""
 
@@ -149,6 +160,7 @@ def files(folder: str, ami: int, http: int, ports: Mapping[str, int]) -> dict[st
 def _moved(text: str, ports: Mapping[str, int]) -> str:
     """Return an example with our doors' ports instead of their defaults."""
     default = {f"127.0.0.1:{DEFAULT_PORTS[door]}": f"127.0.0.1:{at}" for door, at in ports.items()}
+    text = text.replace("PJSIP/200", "Local/callee@callers/n")
     return re.sub(r"127\.0\.0\.1:\d+", lambda found: default.get(found[0], found[0]), text)
 
 
