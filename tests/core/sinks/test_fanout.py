@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ruasr_tel.errors import ConfigError
-from ruasr_tel.events import Dtmf, Event
+from ruasr_tel.events import Dtmf, Event, SpeechStarted
 from ruasr_tel.sinks import Fanout, JsonlConfig, JsonlSink, LogSink, SinksConfig
 from ruasr_tel.sinks.log import LogSinkConfig
 from ruasr_tel.testing import TIMEOUT_S
@@ -154,3 +154,16 @@ def test_a_file_that_cannot_be_written_is_named_with_its_key(tmp_path: Path) -> 
         SinksConfig(jsonl=JsonlConfig(path=path)).sinks()
     reason = "File exists"
     assert str(refused.value) == f"sinks.jsonl.path: cannot write {path}: {reason}"
+
+
+async def test_a_speech_start_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ruasr_tel.sinks.fanout.GATHER_S", 3600.0)
+    shelf = Shelf("quick")
+    fanout = Fanout([shelf], queue=10)
+    await fanout.start()
+    fanout.publish(key(1))
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    fanout.publish(SpeechStarted(CallId("c"), LegId("c/0"), at, 0.5))
+    assert await asyncio.to_thread(shelf.entered.wait, TIMEOUT_S)
+    await closed(fanout)
+    assert shelf.kept == ["1"]
