@@ -131,7 +131,7 @@ def _line(*cells: str) -> str:
 
 
 def _profile_lines() -> Iterator[str]:
-    standard = dict(values(Profile()))
+    standard = dict(_plain_values(Profile()))
     for name, profile in DEFAULT_PROFILES.items():
         changed = [
             f"`{dotted(key)}: {_flow(value)}`"

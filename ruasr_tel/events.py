@@ -6,6 +6,7 @@ rate (exact to the sample, no wall clock). `at` is the wall clock, aware UTC.
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import TypeAlias
 
 from pydantic import JsonValue
@@ -151,6 +152,52 @@ class Dtmf:
     at_s: float
 
 
+class Progress(StrEnum):
+    """What the network or a machine says instead of a person."""
+
+    RINGBACK = "ringback"
+    """One ring at the other end."""
+    BUSY = "busy"
+    """The line is busy: by tone, or as a message says."""
+    CONGESTION = "congestion"
+    """The network is busy: the fast busy tone."""
+    SIT = "sit"
+    """The special information tone; a message of the network follows."""
+    BEEP = "beep"
+    """A beep after speech: an answering machine records from here on."""
+    FAX_CALLING = "fax_calling"
+    """CNG: a fax calls."""
+    FAX_ANSWERING = "fax_answering"
+    """CED or ANSam: a fax or a modem answers."""
+    UNAVAILABLE = "unavailable"
+    """A message says that the subscriber cannot be reached now."""
+    SWITCHED_OFF = "switched_off"
+    """A message says that the telephone is off or out of coverage."""
+    WRONG_NUMBER = "wrong_number"
+    """A message says that there is no such number, or that it is not in service."""
+    VOICEMAIL = "voicemail"
+    """A message asks to leave a message."""
+    QUEUE = "queue"
+    """A message asks to wait for an operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallProgress:
+    """A tone of the network, the beep of a machine, or an operator's message.
+
+    Attributes:
+        detail: a tone's `hz`; for a message the listed `phrase` and how well it fits, `score` 0..1.
+    """
+
+    call_id: CallId
+    leg_id: LegId
+    at: datetime
+    kind: Progress
+    start_s: float
+    end_s: float
+    detail: dict[str, JsonValue] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class CallEnded:
     """The call is over, all its finals are out, and its audio is accounted for."""
@@ -163,4 +210,4 @@ class CallEnded:
     ledgers: dict[LegId, Ledger]
 
 
-Event: TypeAlias = CallStarted | SpeechStarted | Partial | Final | Dtmf | CallEnded
+Event: TypeAlias = CallStarted | SpeechStarted | Partial | Final | Dtmf | CallProgress | CallEnded

@@ -3,12 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ruasr_tel.audio.level import level_db
 from ruasr_tel.audio.resample import Downsampler
 from ruasr_tel.boundary import BoundaryBuffer, BoundaryEvent, SegmentReady
+from ruasr_tel.call_progress import ProgressWatch
 from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.events import Ledger
 from ruasr_tel.profile import Profile
@@ -53,6 +55,10 @@ class Leg:
         self._profile = profile
         self._around = around
         self._buffer = BoundaryBuffer(profile.boundary, sample_rate_hz)
+        self._progress: ProgressWatch | None = None
+        if profile.progress.enabled:
+            self._progress = ProgressWatch(call_id, leg_id, profile.progress, around.emit)
+            around = replace(around, emit=self._progress.emit)
         self._segments = Segments(
             call_id, leg_id, sample_rate_hz, profile, around, offset_s, self._wake
         )
@@ -112,6 +118,8 @@ class Leg:
         """Account for audio that arrived and will not be decoded; ends the open utterance."""
         self._absorb()
         self._take(self._buffer.flush())
+        if self._progress is not None:
+            self._progress.skip()
         self._received += samples_count
         self._dropped[reason] += samples_count
         self._segments.shift(samples_count / self.sample_rate_hz)
@@ -200,6 +208,8 @@ class Leg:
         """Take the speech probabilities of the windows that were handed over, in order."""
         self._in_vad -= len(probabilities)
         self._take(self._buffer.push(probabilities=probabilities))
+        if self._progress is not None and self._is_scored():
+            self._progress.settle()
         if self._buffer.open_start is not None:
             self._segments.grow(self._buffer.open_start, self._buffer.end, self._buffer.open_audio)
         self._wake()
@@ -221,6 +231,8 @@ class Leg:
         self._newest = fresh
         self._buffer.push(fresh)
         scaled = self._downsampler.push(fresh)
+        if self._progress is not None:
+            self._progress.push(scaled, self._segments.time_s(self._buffer.end))
         self._unscored.append(scaled)
         self._unscored_samples += len(scaled)
 

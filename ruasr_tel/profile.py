@@ -6,6 +6,7 @@ from ruasr_tel.boundary import BoundaryConfig
 from ruasr_tel.ending import EndConfig
 from ruasr_tel.engines.base import DecodeOptions, EngineInfo
 from ruasr_tel.partials import PartialsConfig
+from ruasr_tel.progress.config import ProgressConfig
 from ruasr_tel.section import Section
 
 MAX_PHRASES = 10_000
@@ -33,6 +34,8 @@ class Profile(Section):
     """Natural log added per token of a preferred phrase; ignored with `closed`."""
     alternatives: int = Field(1, ge=1, le=MAX_ALTERNATIVES)
     """Readings of each segment at most, the best one included, where the model has them."""
+    progress: ProgressConfig = ProgressConfig()
+    """What else to listen for: tones, beeps and operator messages."""
 
     @property
     def options(self) -> DecodeOptions:

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 
 import structlog
 
-from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Event, Final, Partial, SpeechStarted
+from ruasr_tel.events import (
+    CallEnded,
+    CallProgress,
+    CallStarted,
+    Dtmf,
+    Event,
+    Final,
+    Partial,
+    SpeechStarted,
+)
 from ruasr_tel.section import Section
 
 _log = structlog.get_logger("ruasr_tel.calls")
@@ -44,6 +53,8 @@ def _write(event: Event) -> None:
             _final(log, event)
         case Dtmf():
             log.debug("dtmf", leg_id=event.leg_id, digit=event.digit, at_s=round(event.at_s, 3))
+        case CallProgress():
+            _progress(log, event)
         case CallEnded():
             _ended(log, event)
 
@@ -60,6 +71,17 @@ def _final(log: structlog.typing.FilteringBoundLogger, event: Final) -> None:
         words=len(event.text.split()),
     )
     log.debug("final text", text=event.text)
+
+
+def _progress(log: structlog.typing.FilteringBoundLogger, event: CallProgress) -> None:
+    log.info(
+        "call progress",
+        leg_id=event.leg_id,
+        kind=event.kind.value,
+        start_s=round(event.start_s, 3),
+        end_s=round(event.end_s, 3),
+    )
+    log.debug("call progress detail", **event.detail)
 
 
 def _ended(log: structlog.typing.FilteringBoundLogger, event: CallEnded) -> None:

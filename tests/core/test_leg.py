@@ -14,10 +14,11 @@ from ruasr_tel.call import Call, Calls, CallsConfig
 from ruasr_tel.engines import scripted
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineSpec, Hypothesis
 from ruasr_tel.engines.scripted import create
-from ruasr_tel.events import CallEnded, Final, Partial, SpeechStarted
+from ruasr_tel.events import CallEnded, CallProgress, Final, Partial, Progress, SpeechStarted
 from ruasr_tel.leg import Leg
 from ruasr_tel.partials import PartialsConfig
 from ruasr_tel.profile import Profile
+from ruasr_tel.progress.config import ProgressConfig
 from ruasr_tel.scheduler import SchedulerConfig
 from ruasr_tel.testing import (
     TIMEOUT_S,
@@ -326,3 +327,63 @@ async def finals_of(pieces: list[Samples]) -> list[tuple[str, float, float, str]
             await asyncio.sleep(0)
         await ended(call, recorder)
     return [(f.text, f.start_s, f.end_s, f.reason) for f in recorder.of(Final)]
+
+
+# Call progress
+
+LISTENING = Profile(progress=ProgressConfig(enabled=True))
+ANSWERED_BY_A_MACHINE = (
+    (tone(1.0, 16000, 425.0), silence(4.0, 16000)),
+    (tone(1.0, 16000, 425.0), silence(1.0, 16000)),
+    (tone(2.0, 16000, 300.0), silence(0.5, 16000)),  # for the detector by energy: a greeting
+    (tone(0.4, 16000, 1000.0), silence(1.0, 16000)),
+)
+
+
+async def progress_of(profile: Profile, pieces: Sequence[Samples]) -> list[CallProgress]:
+    recorder = Recorder()
+    async with running_calls(profiles={"default": profile}) as calls:
+        call, leg = begin(calls, recorder, 16000)
+        for piece in pieces:
+            push(leg, piece, 320)
+            await asyncio.sleep(0)
+        await ended(call, recorder)
+    return recorder.of(CallProgress)
+
+
+async def test_rings_and_the_beep_after_a_greeting_are_told_in_call_time() -> None:
+    pieces = [piece for pair in ANSWERED_BY_A_MACHINE for piece in pair]
+    told = await progress_of(LISTENING, pieces)
+    assert [event.kind for event in told] == [Progress.RINGBACK, Progress.RINGBACK, Progress.BEEP]
+    assert [event.start_s for event in told] == pytest.approx([0.0, 5.0, 9.5], abs=0.03)
+    assert [event.end_s for event in told] == pytest.approx([1.0, 6.0, 9.9], abs=0.03)
+
+
+async def test_nobody_listens_for_tones_unless_asked() -> None:
+    assert await progress_of(Profile(), ANSWERED_BY_A_MACHINE[0]) == []
+
+
+async def test_a_rhythm_does_not_go_on_over_dropped_audio() -> None:
+    busy = np.concatenate([np.append(tone(0.35, hz=425.0), silence(0.35)) for _ in range(2)])
+    recorder = Recorder()
+    async with running_calls(profiles={"default": LISTENING}) as calls:
+        call, leg = begin(calls, recorder)
+        push(leg, busy)
+        leg.drop(8000, "backlog")
+        push(leg, busy)
+        await ended(call, recorder)
+    assert recorder.of(CallProgress) == []
+
+
+async def test_an_operator_message_follows_its_final() -> None:
+    recorder = Recorder()
+    own = ProgressConfig.model_validate({"enabled": True, "phrases": {"queue": ["слово слово"]}})
+    async with running_calls(profiles={"default": Profile(progress=own)}) as calls:
+        call, leg = begin(calls, recorder)
+        push(leg, phrase((2.0, 1.0)))
+        await ended(call, recorder)
+    (final,) = recorder.of(Final)
+    (message,) = recorder.of(CallProgress)
+    assert message.kind is Progress.QUEUE
+    assert recorder.events.index(message) == recorder.events.index(final) + 1
+    assert final.start_s <= message.start_s < message.end_s <= final.end_s

@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 
 from ruasr_tel.errors import RuasrError
-from ruasr_tel.events import CallEnded, Dtmf, Event, Partial, SpeechStarted
+from ruasr_tel.events import CallEnded, CallProgress, Dtmf, Event, Partial, SpeechStarted
 from ruasr_tel.events import Final as FinalEvent
 from ruasr_tel_adapters.ari.rest import Ari, AriRefused
 
@@ -47,6 +47,9 @@ def user_event(event: Event) -> tuple[str, dict[str, object]] | None:
             said = {"text": event.text, "start_s": event.start_s, "end_s": event.end_s}
         case Dtmf():
             name, said = "dtmf", {"digit": event.digit}
+        case CallProgress():
+            name = "progress"
+            said = {"kind": event.kind, "start_s": event.start_s, "end_s": event.end_s}
         case CallEnded():
             return "ruasr.ended", {"reason": event.reason, "finals": event.finals}
         case _:

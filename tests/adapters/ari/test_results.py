@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Event, Final, Partial, SpeechStarted
+from ruasr_tel.events import (
+    CallEnded,
+    CallProgress,
+    CallStarted,
+    Dtmf,
+    Event,
+    Final,
+    Partial,
+    Progress,
+    SpeechStarted,
+)
 from ruasr_tel.types import CallId, LegId
 from ruasr_tel_adapters.ari.rest import Ari, AriAway, AriRefused
 from ruasr_tel_adapters.ari.results import QUEUE, Results, party_of, user_event
@@ -49,6 +59,10 @@ def final(leg: LegId, text: str) -> Final:
             ("final", {"text": "да", "start_s": 0.5, "end_s": 1.0, "party": "callee"}),
         ),
         (Dtmf(CALL, CALLER, AT, "5", 1.0), ("dtmf", {"digit": "5", "party": "caller"})),
+        (
+            CallProgress(CALL, CALLEE, AT, Progress.BEEP, 1.5, 1.75, {"hz": 1000}),
+            ("progress", {"kind": "beep", "start_s": 1.5, "end_s": 1.75, "party": "callee"}),
+        ),
         (CallEnded(CALL, AT, "hangup", 1.0, 3, {}), ("ended", {"reason": "hangup", "finals": 3})),
     ],
 )

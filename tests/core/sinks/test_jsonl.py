@@ -2,7 +2,16 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ruasr_tel.events import CallEnded, CallStarted, Final, Ledger, Partial, Word
+from ruasr_tel.events import (
+    CallEnded,
+    CallProgress,
+    CallStarted,
+    Final,
+    Ledger,
+    Partial,
+    Progress,
+    Word,
+)
 from ruasr_tel.sinks.jsonl import JsonlSink, to_json
 from ruasr_tel.types import CallId, LegId
 
@@ -82,4 +91,18 @@ def test_a_partial_is_told_with_its_stretch() -> None:
         "text": "да",
         "start_s": 0.5,
         "end_s": 1.5,
+    }
+
+
+def test_call_progress_is_a_line_with_its_kind_and_detail() -> None:
+    event = CallProgress(CALL, LEG, AT, Progress.BEEP, 1.5, 1.75, {"hz": 1000})
+    assert json.loads(json.dumps(to_json(event))) == {
+        "event": "CallProgress",
+        "call_id": "c",
+        "leg_id": "c/0",
+        "at": "2026-01-02T03:04:05.678+00:00",
+        "kind": "beep",
+        "start_s": 1.5,
+        "end_s": 1.75,
+        "detail": {"hz": 1000},
     }

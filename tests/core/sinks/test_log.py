@@ -7,12 +7,14 @@ from structlog.testing import capture_logs
 
 from ruasr_tel.events import (
     CallEnded,
+    CallProgress,
     CallStarted,
     Dtmf,
     Event,
     Final,
     Ledger,
     Partial,
+    Progress,
     SpeechStarted,
     Word,
 )
@@ -41,6 +43,7 @@ EVENTS: list[Event] = [
     FINAL,
     replace(FINAL, text="", words=(), error="the engine did not come back within 60 s"),
     Dtmf(CALL, LEG, AT, DIGIT, 1.5),
+    CallProgress(CALL, LEG, AT, Progress.BUSY, 0.5, 1.5, {"phrase": SECRET}),
     CallEnded(CALL, AT, "eof", 2.5, 2, {LEG: Ledger(8000, 1000, 600, 300, {"not decoded": 100})}),
 ]
 

@@ -1,0 +1,1 @@
+"""What the network and machines say in a call: tones and operator messages. Pure."""
