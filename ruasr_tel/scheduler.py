@@ -6,6 +6,7 @@ The rules are in `ruasr_tel.jobs`; here are the futures, the engine and the cloc
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -156,7 +157,8 @@ class Scheduler:
         Raises:
             Overloaded: a partial or bulk segment has no room now; finals are never refused.
         """
-        job = Job(samples, sample_rate_hz, priority, deadline_s, fit(options, self.info))
+        asked = replace(fit(options, self.info), patient=priority is Priority.BULK)
+        job = Job(samples, sample_rate_hz, priority, deadline_s, asked)
         answers = self._queue.submit(job, self._clock())
         job.result = asyncio.get_running_loop().create_future()
         job.result.add_done_callback(lambda _: self._settle(self._queue.cancel(job)))

@@ -45,12 +45,14 @@ class DecodeOptions:
             then reads `[unk]`.
         boost: natural log added per token of a preferred phrase; ignored with `closed`.
         alternatives: how many readings at most, the best one included.
+        patient: nobody waits for it: the decode may yield the processor to everything else.
     """
 
     phrases: tuple[str, ...] = ()
     closed: bool = False
     boost: float = 1.5
     alternatives: int = 1
+    patient: bool = False
 
 
 PLAIN = DecodeOptions()

@@ -33,6 +33,9 @@ from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 
 ENGINE_GROUP = "ruasr_tel.engines"
 PROBE_S = 1.0
+PATIENT_NICENESS = 19
+"""Of threads whose answers nobody waits for: 1.5 % of a core that others want (sched(7))."""
+
 PROBE_LEVEL = 30
 """Loudest sample of the probe, in int16: low noise, 61 dB below full scale."""
 
@@ -80,6 +83,7 @@ class Worker:
         self._sock = sock
         self._sending = threading.Lock()
         self._requests: SimpleQueue[wire.Request] = SimpleQueue()
+        self._patient: SimpleQueue[wire.Request] = self._requests  # or one with its own threads
         self._streams: Streams | None = None  # made before the server learns that it may stream
 
     def run(self) -> None:
@@ -92,7 +96,7 @@ class Worker:
         while count := self._receive(parser.want()):
             unit = parser.filled(count)
             if isinstance(unit, wire.Request):
-                self._requests.put(unit)
+                (self._patient if unit.options.patient else self._requests).put(unit)
             elif unit is not None and self._streams is not None:
                 self._streams.put(unit)
 
@@ -122,13 +126,22 @@ class Worker:
         if engine.info.streaming:
             self._streams = Streams(cast(StreamingEngine, engine), self._send)
             _thread("streams", self._streams.run)
+        if not engine.info.slots:  # else the engine chose its threads, one a device
+            self._patient = SimpleQueue()
         for index in range(engine.info.slots or spec.threads):
-            _thread(f"decode-{index}", self._decode, engine)
+            _thread(f"decode-{index}", self._decode, engine, self._requests)
+            if self._patient is not self._requests:
+                _thread(f"patient-{index}", self._decode_patiently, engine)
         self._send(wire.Ready(engine.info, time.monotonic() - began_s))
 
-    def _decode(self, engine: Engine) -> None:
+    def _decode(self, engine: Engine, requests: "SimpleQueue[wire.Request]") -> None:
         while True:
-            self._send(decode(engine, self._requests.get()))
+            self._send(decode(engine, requests.get()))
+
+    def _decode_patiently(self, engine: Engine) -> None:
+        if sys.platform == "linux":  # where each thread has a niceness of its own: setpriority(2)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENT_NICENESS)
+        self._decode(engine, self._patient)
 
     def _send(self, message: wire.Message) -> None:
         try:

@@ -238,6 +238,8 @@ def to_spec(
         role: "|".join(names) for role, names in entry.files.items()
     }
     options["sample_rate_hz"] = entry.sample_rate_hz
+    if entry.features is not None:
+        options["features"] = entry.features
     if entry.calibration:
         options[calibration.OPTION] = calibration.write(entry.calibration)
     return EngineSpec(

@@ -147,6 +147,9 @@ class ModelEntry(Section):
     sample_rate_hz: int = Field(default=16000, ge=8000, le=48000)
     """Rate of the audio handed to the engine."""
 
+    features: Literal["gigaam_v2", "gigaam_v3", "sherpa"] | None = None
+    """Front end it was trained with, engine `onnx` (engines/features.py); None: see its files."""
+
     segment: SegmentLimits = SegmentLimits()
     """How long a piece of audio it takes."""
 

@@ -128,6 +128,7 @@ async def test_similar_segments_go_to_a_batching_engine_together() -> None:
     await scheduler.start()
     answer = await host.decode_number(0)
     assert [len(samples) for samples, _ in host.decodes[0][0]] == [8000, 12000]
+    assert host.options == [DecodeOptions(patient=True)]  # nobody waits for recordings
     answer.set_result([Hypothesis("один"), Hypothesis("три")])
     (await host.decode_number(1)).set_result([Hypothesis("два")])
     assert [(await result(job)).text for job in jobs] == ["один", "два", "три"]

@@ -32,7 +32,7 @@ def test_rates_of_two_lines_as_table_json_and_picture(manifest: Path, tmp_path: 
     options = ("--conditions", "clean,alaw", "--json", figures, "--plot", picture)
     result = run(manifest, *options)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "ru-mini-ctc-8k (engine sherpa, profile default) on mine.tsv" in result.stdout
+    assert "ru-mini-ctc-8k (engine onnx, profile default) on mine.tsv" in result.stdout
     assert "| clean | 0.0 (0.0 to 0.0) | 0.0 (0.0 to 0.0) | 0 / 0 / 0 | 2 of 2 |" in result.stdout
     found = json.loads(figures.read_text("utf-8"))
     assert list(found["conditions"]) == ["clean", "alaw"]

@@ -146,7 +146,8 @@ def test_a_model_that_is_not_here_comes_with_the_command_that_brings_it() -> Non
 
 
 def test_cuda_without_cuda_is_unusable() -> None:
-    result = run("doctor", *FREE, "-s", "engine.provider=cuda")
+    settings = ("engine.provider=cuda", "engine.engine=sherpa")
+    result = run("doctor", *FREE, *(word for each in settings for word in ("-s", each)))
     assert result.exit_code == 2
     (bad,) = lines(result, "bad")
     assert bad.startswith("provider cuda needs the CUDA build of sherpa-onnx")

@@ -50,7 +50,7 @@ def test_the_text_of_each_file_in_turn() -> None:
     assert second.startswith("конференция начнется")
 
 
-def test_json_is_one_line_a_file_with_times_and_unknown_confidence() -> None:
+def test_json_is_one_line_a_file_with_times_and_confidence() -> None:
     result = run(EIGHT, BEGIN, "--format", "json")
     assert result.exit_code == 0
     first, second = [json.loads(line) for line in result.stdout.splitlines()]
@@ -58,10 +58,10 @@ def test_json_is_one_line_a_file_with_times_and_unknown_confidence() -> None:
     (segment,) = first["segments"]
     assert (segment["channel"], segment["text"], segment["error"]) == (0, "восемь", None)
     assert 0 <= segment["start"] < segment["end"] <= 0.657
-    assert segment["confidence"] is None
+    assert 0 < segment["confidence"] < 1
     (word,) = segment["words"]
     assert word["text"] == "восемь"
-    assert word["confidence"] is None
+    assert word["confidence"] == segment["confidence"]
     assert segment["start"] <= word["start_s"] < word["end_s"] <= segment["end"]
 
 

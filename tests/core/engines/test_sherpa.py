@@ -50,7 +50,7 @@ def spoken() -> list[Prompt]:
 
 @pytest.fixture(scope="module")
 def ctc() -> Engine:
-    return create(to_spec(Catalog.load(MODELS_DIR).resolve("ru-mini-ctc-8k")))
+    return create(to_spec(Catalog.load(MODELS_DIR).resolve("ru-mini-ctc-8k"), engine="sherpa"))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,10 @@
+import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
@@ -63,8 +66,8 @@ class Server:
             self._messages += map(wire.parse_message, self._parser.feed(data))
         return self._messages.pop(0)
 
-    def ask(self, number: int, *segments: Samples) -> None:
-        parts = wire.encode_request(number, [(samples, RATE_HZ) for samples in segments])
+    def ask(self, number: int, *segments: Samples, options: DecodeOptions = PLAIN) -> None:
+        parts = wire.encode_request(number, [(samples, RATE_HZ) for samples in segments], options)
         self.sock.sendall(b"".join(parts))
 
 
@@ -124,6 +127,34 @@ def test_its_threads_decode_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         server.ask(2, audio())
         answers = {server.read(), server.read()}
         assert answers == {wire.Decoded(number, (Hypothesis("да"),)) for number in (1, 2)}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="niceness of one thread is Linux's")
+@pytest.mark.parametrize("slots", [0, 1])
+def test_what_nobody_waits_for_yields_to_everything_else(
+    monkeypatch: pytest.MonkeyPatch, slots: int
+) -> None:
+    class Honest(Odd):
+        def decode(
+            self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
+        ) -> list[Hypothesis]:
+            return [Hypothesis(str(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))]
+
+    engine = Honest()
+    engine.info = replace(engine.info, slots=slots)
+    monkeypatch.setattr(worker, "load", lambda spec: engine)
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    # An engine with threads of its own choice decodes in those alone.
+    patient = usual if slots else worker.PATIENT_NICENESS
+    with serving() as server:
+        server.sock.sendall(wire.encode_spec(SPEC))
+        server.read()
+        for number, options, niceness in [
+            (1, DecodeOptions(patient=True), patient),
+            (2, PLAIN, usual),
+        ]:
+            server.ask(number, audio(), options=options)
+            assert server.read() == wire.Decoded(number, (Hypothesis(str(niceness)),))
 
 
 def test_a_load_that_fails_is_one_message() -> None:
