@@ -1,4 +1,7 @@
+from typing import Any
+
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from ruasr_tel.profile import Profile
@@ -19,3 +22,12 @@ def test_a_list_for_one_meaning_keeps_the_others() -> None:
 def test_what_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ProgressConfig.model_validate(wrong)
+
+
+def test_the_profile_to_paste_is_one(request: pytest.FixtureRequest) -> None:
+    page = (request.config.rootpath / "docs/call-progress.md").read_text("utf-8")
+    pasted: dict[str, Any] = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    profile = Profile.model_validate(pasted["profiles"]["outbound"])
+    assert profile.progress.enabled
+    assert profile.progress.phrases.queue == ()
+    assert profile.progress.phrases.busy == ProgressConfig().phrases.busy

@@ -75,3 +75,17 @@ def test_lists_of_ones_own_and_empty_ones() -> None:
     assert PhraseFinder(own, 0.8).find(["ежик", "в", "тумане"]) == [
         Match(Progress.QUEUE, "Ёжик, в тумане!", 1.0, 0, 3)
     ]
+
+
+def test_of_the_prompts_those_that_are_messages_are_told(request: pytest.FixtureRequest) -> None:
+    table = (request.config.rootpath / "tests/data/transcripts.tsv").read_text("utf-8")
+    rows = [line.split("\t") for line in table.splitlines()]
+    told = {row[0]: kinds(row[2]) for row in rows}
+    assert {name: found for name, found in told.items() if found} == {
+        "all-circuits-busy-now.wav": [Progress.BUSY],
+        "pbx-invalid.wav": [Progress.WRONG_NUMBER],
+        "queue-periodic-announce.wav": [Progress.QUEUE],
+        "vm-intro.wav": [Progress.VOICEMAIL],
+    }
+    # as the embedded model writes it
+    assert kinds("на оданный момент вселиние заняты") == [Progress.BUSY]
