@@ -101,6 +101,16 @@ class Hub:
         line = self._lines.get(call_id)
         return Latest() if line is None else line.latest
 
+    def since_start(self, call_id: CallId) -> tuple[Event, ...]:
+        """Return the kept events of the call that last had this id, the oldest first.
+
+        The first one is its `CallStarted`, unless that is not kept any more.
+        """
+        line = self._lines.get(call_id)
+        events = () if line is None else tuple(line.events)
+        starts = [n for n, event in enumerate(events) if isinstance(event, CallStarted)]
+        return events[starts[-1] :] if starts else events
+
     def __contains__(self, call_id: CallId) -> bool:
         line = self._lines.get(call_id)
         return line is not None and bool(line.events)

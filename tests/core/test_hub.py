@@ -46,6 +46,19 @@ async def test_a_follower_gets_what_was_kept_and_what_comes_to_the_end_of_the_ca
     assert await collect(hub, A, after=1) == whole[2:]
 
 
+def test_what_is_kept_of_a_call_begins_with_its_last_start() -> None:
+    hub = Hub()
+    assert hub.since_start(A) == ()
+    for event in (started(A), final(A, "раньше"), ended(A), started(B)):
+        hub.publish(event)
+    assert hub.since_start(A) == (started(A), final(A, "раньше"), ended(A))
+    hub.publish(started(A))
+    assert hub.since_start(A) == (started(A),)
+    for _ in range(KEPT_EVENTS):
+        hub.publish(final(A, "да"))
+    assert hub.since_start(A) == (final(A, "да"),) * KEPT_EVENTS
+
+
 async def test_a_slow_follower_loses_nothing_at_the_end() -> None:
     hub = Hub()
     hub.publish(started(A))

@@ -8,19 +8,23 @@ from pydantic import BaseModel, TypeAdapter
 
 from ruasr_tel.call import Announcement, Call
 from ruasr_tel.errors import BadCursor, ConfigError
-from ruasr_tel.events import Event
+from ruasr_tel.events import CallEnded, CallStarted, Event, Final
 from ruasr_tel.hub import Hub
+from ruasr_tel.recordings.render import Form
 from ruasr_tel.sinks.jsonl import to_json
 from ruasr_tel.store import CallHistory
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.rest.api import API, Api
-from ruasr_tel_adapters.rest.operations import JSON, Answer, Operation
+from ruasr_tel_adapters.rest.call_text import said
+from ruasr_tel_adapters.rest.negotiate import wanted
+from ruasr_tel_adapters.rest.operations import JSON, TEXT, Answer, Operation
 from ruasr_tel_adapters.rest.problems import Problem, invalid_field
 from ruasr_tel_adapters.rest.reading import NO_NUL_PATTERN, read_json, read_query, read_uuid
 from ruasr_tel_adapters.rest.schema import (
     Announce,
     Announced,
     CallPage,
+    CallShownAs,
     LiveCall,
     LiveCalls,
     LiveLeg,
@@ -90,13 +94,35 @@ def _live(call: Call, hub: Hub) -> LiveCall:
 
 
 async def get_call(request: web.Request) -> web.StreamResponse:
-    """Return what is kept of a call."""
-    call_id = _call_id(request)
-    kept = await history(request.app[API]).call(call_id)
+    """Return what is kept of a call; as text what was said so far, of a running one, too."""
+    api, call_id = request.app[API], _call_id(request)
+    asked = read_query(request, CallShownAs).format
+    accept = request.headers.get("Accept", "")
+    form = Form(asked) if asked else wanted(accept, (Form.JSON, Form.TEXT))
+    if form is None:
+        raise Problem(406, f"a call is {JSON} or {TEXT}")
+    if form is Form.TEXT:
+        return web.Response(text=await _said(api, call_id), content_type=TEXT, charset="utf-8")
+    text = _HISTORY.dump_json(await _kept(api, call_id)).decode()
+    return web.Response(text=text, content_type=JSON)
+
+
+async def _kept(api: Api, call_id: CallId) -> CallHistory:
+    kept = await history(api).call(call_id)
     if kept is None:
         raise Problem(404, f"no call {call_id} is known")
-    text = _HISTORY.dump_json(kept).decode()
-    return web.Response(text=text, content_type=JSON)
+    return kept
+
+
+async def _said(api: Api, call_id: CallId) -> str:
+    """Return the text of a call: from memory, which is ahead of the database, else from both."""
+    live = api.server.hub.since_start(call_id)
+    finals = [event for event in live if isinstance(event, Final)]
+    legs = [event.leg_id for event in live if not isinstance(event, CallStarted | CallEnded)]
+    if live and (isinstance(live[0], CallStarted) or api.server.store is None):
+        return said(finals, legs)
+    kept = await _kept(api, call_id)
+    return said([*kept.finals, *finals], [*(leg.leg_id for leg in kept.legs), *legs])
 
 
 async def announce_call(request: web.Request) -> web.StreamResponse:
@@ -189,8 +215,12 @@ OPERATIONS = (
         get_call,
         TAG,
         "Look at a call and what was said in it",
-        {200: Answer("The call.", {JSON: CallHistory})},
-        (404, 503),
+        {200: Answer("The call.", {JSON: CallHistory, TEXT: None})},
+        (404, 406, 422, 503),
+        "By `Accept` or `?format=`: JSON of what is kept, or the text of what was said so far, "
+        "which a running call has, too. One party is one line; of more parties every final is a "
+        "line with its side.",
+        CallShownAs,
         path_fields=_CALL_ID,
     ),
     Operation(

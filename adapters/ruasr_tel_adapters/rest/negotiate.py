@@ -1,5 +1,6 @@
 """Which form of a result a client wants (RFC 9110 12.5.1). Pure."""
 
+from collections.abc import Collection
 from typing import Final
 
 from ruasr_tel.recordings.render import Form
@@ -12,15 +13,15 @@ _ASKED: Final = {form.media_type: form for form in Form} | {
 }
 
 
-def wanted(accept: str) -> Form | None:
-    """Return the form that an Accept header likes best, None if it likes none of ours."""
+def wanted(accept: str, forms: Collection[Form] = tuple(Form)) -> Form | None:
+    """Return the form that an Accept header likes best of those given, None if it likes none."""
     if not accept.strip():
         return Form.JSON
     liked = [
         (quality, form)
         for media_range in accept.split(",")
         for quality, form in [_weighed(media_range)]
-        if form is not None and quality > 0
+        if form in forms and quality > 0
     ]
     return max(liked, key=lambda each: each[0])[1] if liked else None
 

@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -123,6 +123,13 @@ class ShownAs(_Model):
     """How the result is written; absent: what Accept says, else JSON."""
     leave_out_crosstalk: bool = False
     """Whether turns that are the other side heard faintly are left out of text, SRT and VTT."""
+
+
+class CallShownAs(_Model):
+    """How a call is shown."""
+
+    format: Literal["text", "json"] | None = None
+    """How what was said is written; absent: what Accept says, else JSON."""
 
 
 class SubmitQuery(ShownAs):

@@ -14,7 +14,7 @@ import aiohttp
 
 from ruasr_tel.call import Calls
 from ruasr_tel.errors import BadCursor, ConfigError
-from ruasr_tel.events import Event, Word
+from ruasr_tel.events import Event, Final, Word
 from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import Server
@@ -152,6 +152,7 @@ class FakeStore:
     def __init__(self) -> None:
         self.row = CallRow(CallId("old"), "vosk_ws", "127.0.0.1:1", "default", {}, NOW)
         self.asked: list[Mapping[str, Any]] = []
+        self.finals: tuple[Final, ...] = ()
 
     async def calls(self, **asked: Any) -> Page[CallRow]:
         self.asked.append(asked)
@@ -160,7 +161,7 @@ class FakeStore:
         return Page((self.row,), None)
 
     async def call(self, call_id: str) -> CallHistory | None:
-        return CallHistory(self.row, (), (), ()) if call_id == self.row.call_id else None
+        return CallHistory(self.row, (), self.finals, ()) if call_id == self.row.call_id else None
 
 
 @dataclass

@@ -3,8 +3,9 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ruasr_tel.events import Final
 from ruasr_tel.testing import tone
-from ruasr_tel.types import CallId
+from ruasr_tel.types import CallId, LegId
 from ruasr_tel_adapters.rest import RestConfig
 from tests.adapters.rest.fakes import Rest, listening
 
@@ -106,6 +107,67 @@ async def test_history_is_listed_and_looked_at(rest: Rest) -> None:
     await rest.json("GET", "/v1/calls?cursor=x", 422)
 
 
+def final(call_id: str, text: str, start_s: float = 0.5, side: int = 0) -> Final:
+    at, leg = datetime(2026, 1, 2, tzinfo=UTC), LegId(f"{call_id}/{side}")
+    number = round(start_s * 2)
+    return Final(CallId(call_id), leg, at, number, text, (), start_s, start_s + 1, "endpoint")
+
+
+async def text_of(rest: Rest, call_id: str, **headers: str) -> str:
+    address = f"/v1/calls/{call_id}" + ("" if headers else "?format=text")
+    async with rest.client.get(address, headers=headers) as response:
+        assert (response.status, response.content_type, response.charset) == (
+            (200, "text/plain", "utf-8")
+        )
+        return await response.text()
+
+
+async def test_what_was_said_so_far_is_text_before_the_database_has_it(rest: Rest) -> None:
+    call = rest.calls.open(door="audiosocket", call_id=CallId("c1"), peer="")
+    assert await text_of(rest, "c1") == ""
+    rest.hub.publish(final("c1", "добрый день"))
+    rest.hub.publish(final("c1", "алло", 3.0))
+    assert await text_of(rest, "c1") == "добрый день алло"
+    assert await text_of(rest, "c1", Accept="text/plain") == "добрый день алло"
+    rest.hub.publish(final("c1", "слушаю", 2.0, side=1))
+    assert await text_of(rest, "c1") == "0: добрый день\n1: слушаю\n0: алло"
+    await call.end("eof")
+    assert await text_of(rest, "c1") == "0: добрый день\n1: слушаю\n0: алло"
+
+
+async def test_a_call_that_has_the_id_of_an_older_one_begins_anew(rest: Rest) -> None:
+    await rest.calls.open(door="audiosocket", call_id=CallId("old"), peer="").end("eof")
+    rest.store.finals = (final("old", "раньше"),)
+    rest.hub.publish(final("old", "раньше"))
+    call = rest.calls.open(door="audiosocket", call_id=CallId("old"), peer="")
+    rest.hub.publish(final("old", "теперь"))
+    assert await text_of(rest, "old") == "теперь"
+    await call.end("eof")
+
+
+async def test_the_text_of_a_call_long_gone_comes_from_history(rest: Rest) -> None:
+    rest.store.finals = (final("old", "алло", 1.0), final("old", "да", 2.0))
+    assert await text_of(rest, "old") == "алло да"
+    rest.hub.publish(final("old", "да", 2.0))  # its beginning is not in memory any more
+    rest.hub.publish(final("old", "спасибо", 4.0))
+    assert await text_of(rest, "old") == "алло да спасибо"
+    problem = await rest.json("GET", "/v1/calls/new?format=text", 404)
+    assert problem["detail"] == "no call new is known"
+
+
+async def test_a_call_is_json_or_text(rest: Rest) -> None:
+    assert (await rest.json("GET", "/v1/calls/old?format=json", headers={"Accept": "text/plain"}))[
+        "call"
+    ]["call_id"] == "old"
+    await rest.json("GET", "/v1/calls/old?format=srt", 422)
+    await rest.json("GET", "/v1/calls/old", 406, headers={"Accept": "text/vtt"})
+    document = await rest.json("GET", "/openapi.json")
+    described = document["paths"]["/v1/calls/{call_id}"]["get"]
+    assert described["responses"]["200"]["content"]["text/plain"] == {"schema": {"type": "string"}}
+    (asked,) = (each for each in described["parameters"] if each["in"] == "query")
+    assert (asked["name"], asked["schema"]["enum"]) == ("format", ["text", "json"])
+
+
 async def test_the_events_of_a_call_long_gone_are_not_promised(rest: Rest) -> None:
     problem = await rest.json("GET", "/v1/calls/old/events", 410)
     assert problem["detail"] == "the events of old are not kept; /v1/calls/old has its text"
@@ -115,3 +177,8 @@ async def test_history_that_is_switched_off_says_so(tmp_path: Path) -> None:
     async with listening(tmp_path, store=False) as rest:
         problem = await rest.json("GET", "/v1/calls", 503)
         assert problem["detail"] == "history is switched off (store.enabled)"
+        await rest.json("GET", "/v1/calls/c1?format=text", 503)
+        call = rest.calls.open(door="audiosocket", call_id=CallId("c1"), peer="")
+        rest.hub.publish(final("c1", "алло"))
+        assert await text_of(rest, "c1") == "алло"
+        await call.end("eof")

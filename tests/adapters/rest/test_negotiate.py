@@ -21,3 +21,9 @@ from ruasr_tel_adapters.rest.negotiate import wanted
 )
 def test_the_best_liked_of_our_forms_is_taken(accept: str, form: Form | None) -> None:
     assert wanted(accept) is form
+
+
+def test_a_form_that_is_not_to_be_had_is_passed_over() -> None:
+    have = (Form.JSON, Form.TEXT)
+    assert wanted("text/vtt, text/plain;q=0.4", have) is Form.TEXT
+    assert wanted("text/vtt", have) is None
