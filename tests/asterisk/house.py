@@ -20,7 +20,7 @@ WAIT_S = 4 * TIMEOUT_S
 
 
 class House:
-    """Every door but REST's on a port of its own, with the embedded model; its legs are tapped.
+    """Every door on a port of its own, with the embedded model; its legs are tapped.
 
     Args:
         ports: by door.
@@ -40,7 +40,11 @@ class House:
         self.running: Running | None = None
         overrides: dict[str, object] = {f"doors.{door}.port": port for door, port in ports.items()}
         overrides |= {"doors.aeap.enabled": True, "doors.asterisk_ws.enabled": True}
-        overrides |= {"doors.rest.port": 0, "calls.drain_s": 0, "sinks.log.enabled": False}
+        overrides |= {
+            "calls.drain_s": 0,
+            "profiles.question.end.after_final": True,
+            "sinks.log.enabled": False,
+        }
         overrides |= {"doors.asterisk_ws.asterisks.pbx.url": f"ws://127.0.0.1:{asterisk_http}"}
         overrides |= {
             "doors.ari.enabled": True,

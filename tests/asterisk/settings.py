@@ -118,7 +118,13 @@ INCLUDED = {
 }
 """Our examples of extensions.conf, with the context that phones dial into."""
 
-DEFAULT_PORTS = {"audiosocket": 9092, "asterisk_ws": 9093, "aeap": 9094, "vosk_ws": 2700}
+DEFAULT_PORTS = {
+    "audiosocket": 9092,
+    "asterisk_ws": 9093,
+    "aeap": 9094,
+    "vosk_ws": 2700,
+    "rest": 49153,
+}
 
 
 def files(folder: str, ami: int, http: int, ports: Mapping[str, int]) -> dict[str, str]:

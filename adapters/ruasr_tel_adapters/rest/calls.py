@@ -17,9 +17,15 @@ from ruasr_tel.types import CallId
 from ruasr_tel_adapters.rest.api import API, Api
 from ruasr_tel_adapters.rest.call_text import said
 from ruasr_tel_adapters.rest.negotiate import wanted
-from ruasr_tel_adapters.rest.operations import JSON, TEXT, Answer, Operation
+from ruasr_tel_adapters.rest.operations import JSON, TEXT, URLENCODED, Answer, Operation
 from ruasr_tel_adapters.rest.problems import Problem, invalid_field
-from ruasr_tel_adapters.rest.reading import NO_NUL_PATTERN, read_json, read_query, read_uuid
+from ruasr_tel_adapters.rest.reading import (
+    NO_NUL_PATTERN,
+    read_json,
+    read_query,
+    read_urlencoded,
+    read_uuid,
+)
 from ruasr_tel_adapters.rest.schema import (
     Announce,
     Announced,
@@ -127,9 +133,17 @@ async def _said(api: Api, call_id: CallId) -> str:
 
 async def announce_call(request: web.Request) -> web.StreamResponse:
     """Remember what is known of a call before it comes."""
+    return _announce(request, await read_json(request, Announce))
+
+
+async def announce_call_by_form(request: web.Request) -> web.StreamResponse:
+    """Remember it, told in the only way that Asterisk's CURL() has of sending something."""
+    return _announce(request, await read_urlencoded(request, Announce))
+
+
+def _announce(request: web.Request, asked: Announce) -> web.Response:
     api = request.app[API]
     call_id = CallId(read_uuid(request, "call_id"))
-    asked = await read_json(request, Announce)
     if call_id in api.server.calls:
         raise Problem(409, f"call {call_id} is running already")
     details = asked.model_dump(exclude={"profile"}, exclude_none=True)
@@ -188,6 +202,7 @@ def _json(model: BaseModel) -> web.Response:
 
 
 _STREAM = {200: Answer("The events.", {EVENT_STREAM: None})}
+_CALL_TO_COME = {"call_id": "The UUID that the call will have."}
 _CALL_ID = {"call_id": "The call, as the PBX knows it."}
 
 OPERATIONS = (
@@ -233,7 +248,19 @@ OPERATIONS = (
         (409, 413, 415, 422),
         "AudioSocket carries nothing but a UUID. The last word counts.",
         body={JSON: Announce},
-        path_fields={"call_id": "The UUID that the call will have."},
+        path_fields=_CALL_TO_COME,
+    ),
+    Operation(
+        "POST",
+        "/v1/calls/{call_id}",
+        announce_call_by_form,
+        TAG,
+        "Say what is known of a call before it comes, as a form",
+        {200: Answer("It is remembered.", {JSON: Announced})},
+        (409, 413, 415, 422),
+        "The same as PUT, in the form that CURL() of a dialplan sends.",
+        body={URLENCODED: Announce},
+        path_fields=_CALL_TO_COME,
     ),
     Operation(
         "GET",

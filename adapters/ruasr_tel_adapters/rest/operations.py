@@ -11,6 +11,7 @@ from ruasr_tel_adapters.rest.problems import Handler
 
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"
+URLENCODED: Final = "application/x-www-form-urlencoded"
 TEXT: Final = "text/plain"
 
 

@@ -49,6 +49,26 @@ async def test_a_bad_announcement_names_its_field(rest: Rest) -> None:
     await rest.json("PUT", f"/v1/calls/{ID}", 422, json={"callback_url": "file:///etc/passwd"})
 
 
+async def test_a_call_is_announced_by_a_form_of_a_dialplan(rest: Rest) -> None:
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    said = b"profile=yesno&caller=%2B7495&queue=%D0%B4%D0%B0&leg="
+    shown = await rest.json("POST", f"/v1/calls/{ID}", data=said, headers=kind)
+    assert shown == {
+        "call_id": ID,
+        "profile": "yesno",
+        "details": {"caller": "+7495", "queue": "да"},
+    }
+    call = rest.calls.open(door="audiosocket", call_id=CallId(ID), peer="")
+    assert call.profile is rest.calls.profile("yesno")
+    await call.end("eof")
+    problem = await rest.json("POST", f"/v1/calls/{ID}", 422, data=b"profile=x", headers=kind)
+    assert problem["errors"][0]["field"] == "profile"
+    for bad in (b"caller=\xff", b"caller=%FF", b"a=1&" * 101):
+        problem = await rest.json("POST", f"/v1/calls/{ID}", 422, data=bad, headers=kind)
+        assert problem["detail"] == "no form of at most 100 fields in UTF-8"
+    await rest.json("POST", f"/v1/calls/{ID}", 415, json={})
+
+
 async def test_the_events_of_a_call_come_as_they_happen_and_are_resumed(rest: Rest) -> None:
     address = "/v1/calls/c1/events"
     async with rest.client.get(address) as response:
