@@ -13,7 +13,7 @@ import numpy as np
 
 from ruasr_tel.app_models import recognition
 from ruasr_tel.call import Calls
-from ruasr_tel.config import Config
+from ruasr_tel.config import Config, EngineConfig
 from ruasr_tel.events import CallEnded, Event, Final
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.types import CallId
@@ -115,7 +115,8 @@ class Server:
             self._loop.close()
 
     async def _serve(self) -> None:
-        config = Config()
+        # An engine that hears all clients alike: others heed phrase lists and give readings.
+        config = Config(engine=EngineConfig(engine="sherpa"))
         async with recognition(config) as parts:
             calls = Calls(
                 config.calls,

@@ -100,7 +100,7 @@ def test_doctor_says_the_same_of_a_bad_model(bad_model: tuple[Path, str]) -> Non
 
 def test_cuda_without_cuda_refuses_to_start() -> None:
     sentence = refused("serve", *FREE, "-s", "engine.provider=cuda")
-    assert sentence.startswith("provider cuda needs the CUDA build of sherpa-onnx")
+    assert sentence.startswith("provider cuda needs onnxruntime-gpu, installed is the CPU build")
 
 
 def test_doctor_is_content_with_what_comes_with_the_repository() -> None:

@@ -120,6 +120,23 @@ async def test_a_hangup_is_a_signal_and_what_was_said_is_kept() -> None:
     assert (heard["RUASR_STATUS"], heard["RUASR_TEXT"][:5]) == ("HANGUP", "слово")
 
 
+async def test_a_text_that_comes_with_the_goodbye_is_kept() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        await reader.readexactly(2)  # its first message begins
+        text = '{"text" : "слово"}'.encode()
+        goodbye = bytes([0x88, 2]) + (1000).to_bytes(2, "big")
+        writer.write(bytes([0x81, len(text)]) + text + goodbye)  # one segment of TCP
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        async with script(f"ws://127.0.0.1:{port}", "60", "all") as own:
+            assert await own.variables() == {"RUASR_TEXT": "слово", "RUASR_STATUS": "LOST"}
+
+
 async def test_silence_is_nothing() -> None:
     async with server(Recorder()) as url, script(url, "0.3") as own:
         assert await own.variables() == {"RUASR_TEXT": "", "RUASR_STATUS": "NOTHING"}

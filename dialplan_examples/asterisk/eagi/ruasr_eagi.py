@@ -74,7 +74,7 @@ class WebSocket:
             raise Lost(str(error)) from error
 
     def receive(self):
-        """Read once; return the texts that are whole now."""
+        """Read once; give the texts that are whole now, and only after them a goodbye's `Lost`."""
         try:
             data = self._socket.recv(65536)
         except OSError as error:
@@ -82,7 +82,7 @@ class WebSocket:
         if not data:
             raise Lost("closed")
         self._buffer += data
-        return list(self._texts())
+        yield from self._texts()
 
     def close(self):
         """Say goodbye; the server may be gone."""
