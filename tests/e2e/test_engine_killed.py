@@ -28,7 +28,7 @@ async def test_no_final_is_lost_when_the_engine_is_killed_under_twenty_calls() -
             os.kill(first, signal.SIGKILL)
             await asyncio.gather(*calls)
         ends = await asyncio.to_thread(server.ended, *(call.call_id for call in dialled))
-        assert server.engine_pid != first
+        await asyncio.to_thread(server.until, lambda: server.engine_pid != first, "new engine")
         assert [line["reason"] for line in server.said("engine process ended")] == [
             "killed by SIGKILL"
         ]
