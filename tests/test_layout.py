@@ -53,6 +53,7 @@ TESTED_BY = {
     "adapters/ruasr_tel_adapters/rest/sse.py": _REST + "test_calls.py",
     "ruasr_tel/__main__.py": "tests/e2e/server.py",  # runs every end-to-end test's commands
 }
+TESTS = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests").rglob("*.py"))]
 LONGEST_MODULE = 400
 
 
@@ -92,6 +93,6 @@ def test_no_folder_of_tests_is_a_package() -> None:
     assert list((ROOT / "tests").rglob("__init__.py")) == []
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [*MODULES, *TESTS])
 def test_a_module_is_short_enough_to_know(module: str) -> None:
     assert len((ROOT / module).read_text("utf-8").splitlines()) <= LONGEST_MODULE

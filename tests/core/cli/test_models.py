@@ -18,7 +18,7 @@ from ruasr_tel.cli.root import app
 from tests.core.broken_models import CTC, MODELS_DIR, good_model
 from tests.core.model_faults import LFS_POINTER
 from tests.core.models.hub_server import Hub, serving
-from tests.core.models.test_pull import MINI, MODEL, TOKENS, UNCLEAR
+from tests.core.models.mini import MINI, MODEL, TOKENS, UNCLEAR
 
 WITHIN_S = 60.0
 

@@ -36,7 +36,9 @@ def test_the_system_unit_starts_this_installation_and_is_else_the_packaged_one()
     assert "MODEL_NAME" in plan.files[ENVIRONMENT]
 
 
-@pytest.mark.parametrize("place", ["/home/me/venv", "/root/venv", "/tmp/venv"])
+@pytest.mark.parametrize(
+    "place", ["/home/ann/ruasr", "/root/ruasr", "/tmp/ruasr", "/var/tmp/ruasr"]
+)
 def test_what_the_unit_cannot_see_is_refused(place: str) -> None:
     with pytest.raises(ConfigError, match="which the service may not see"):
         plan_system(Path(place, "bin/ruasr-tel"), None)

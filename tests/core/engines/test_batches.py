@@ -18,7 +18,8 @@ from ruasr_tel.engines.batches import (
 )
 from ruasr_tel.engines.features import MEL_BINS, Features
 from ruasr_tel.engines.runtime import open_session
-from tests.layouts import MODELS_DIR, ctc_onnx_asr, rnnt_onnx_asr
+from tests.layouts import ctc_onnx_asr, rnnt_onnx_asr
+from tests.layouts_networks import MODELS_DIR
 
 LENGTHS = st.lists(st.integers(1, 3000), max_size=40)
 

@@ -17,7 +17,8 @@ from ruasr_tel.models.catalog import Catalog
 from ruasr_tel.models.graphs import Graph
 from tests.core.broken_models import CTC, TRANSDUCER, good_model
 from tests.core.engines.prompts import Prompt, letter_errors, spoken_prompts
-from tests.layouts import GIGAAM, MODELS_DIR, Layout, onnx_asr_model
+from tests.layouts import GIGAAM, Layout, onnx_asr_model
+from tests.layouts_networks import MODELS_DIR
 
 BY_NAME = {layout.name: layout for layout in GIGAAM}
 PUBLISHED = [layout for layout in GIGAAM if layout.engines == ("onnx",)]

@@ -8,13 +8,8 @@ from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.engines.rnnt import PredictionNetwork
 from ruasr_tel.engines.runtime import open_session
 from tests.core.engines.prompts import spoken_prompts
-from tests.layouts import (
-    NEMO_TRANSDUCER,
-    PREDICTION_SIZE,
-    onnx_asr_model,
-    rnnt_onnx_asr,
-    rnnt_sherpa,
-)
+from tests.layouts import onnx_asr_model, rnnt_onnx_asr, rnnt_sherpa
+from tests.layouts_networks import NEMO_TRANSDUCER, PREDICTION_SIZE
 
 PROMPTS = spoken_prompts()[:2]
 

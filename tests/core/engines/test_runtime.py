@@ -15,7 +15,7 @@ from ruasr_tel.engines.runtime import (
     return_free_memory,
 )
 from ruasr_tel.errors import ConfigError, ModelLoadError
-from tests.layouts import MODELS_DIR
+from tests.layouts_networks import MODELS_DIR
 
 MODEL = MODELS_DIR / "ru-mini-ctc-8k" / "model.int8.onnx"
 CUDA = "CUDAExecutionProvider"
