@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +62,8 @@ class CallNews:
     def publish(self, event: Event) -> None:
         """Take one event, in the event loop; never blocks."""
         if isinstance(event, CallStarted):
-            url = event.details.get(CALLBACK)
-            if isinstance(url, str) and url:
+            url = self._who(event.details)
+            if url:
                 self._listeners[event.call_id] = _Listener(url)
             return
         listener = self._listeners.get(event.call_id)
@@ -77,8 +77,8 @@ class CallNews:
 
     def tell_lost(self, call: CallRow) -> None:
         """Tell of the end of a call whose server was killed, if somebody wanted to know."""
-        url = call.details.get(CALLBACK)
-        if not isinstance(url, str) or not url or call.ended_at is None:
+        url = self._who(call.details)
+        if not url or call.ended_at is None:
             return
         finals = call.finals or 0
         ended = CallEnded(
@@ -86,6 +86,11 @@ class CallNews:
         )
         # Not by number: a final that the queue has and history lost may have taken it.
         self._queue(self._tell(ended, url, finals + 1, f"{call.call_id}/lost"))
+
+    def _who(self, details: Mapping[str, JsonValue]) -> str | None:
+        """Return who wants to know of a call: as it was announced, else as configured."""
+        url = details.get(CALLBACK)
+        return url if isinstance(url, str) and url else self._config.call_url
 
     def _queue(self, telling: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(telling)

@@ -47,12 +47,24 @@ class WebhookConfig(Section):
     """Longest wait between two attempts, but for a receiver that asks for more."""
     give_up_after_h: float = Field(24.0, ge=0)
     """Time between the first attempt and the last one."""
+    call_url: str | None = None
+    """Who is told of the live calls whose announcement names nobody; null is nobody."""
     call_secret: SecretStr | None = None
     """Signs what is delivered about live calls; an order for a recording brings its own."""
     ca_file: Path | None = None
     """Certificates of authorities trusted besides the system's, PEM."""
 
     _usable = field_validator("ca_file")(usable)
+
+    @field_validator("call_url")
+    @classmethod
+    def _is_url(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        try:
+            return str(parse_url(text))
+        except AddressRefused as error:
+            raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,13 +51,13 @@ async def suite() -> AsyncIterator[Suite]:
         pytest.skip(f"no Asterisk: {why}")
     ports = {door: free_port() for door in DEFAULT_PORTS}
     asterisk = Asterisk(chroot, ports)
-    with pytest.MonkeyPatch.context() as patch:
-        house = House(ports, asterisk.http, patch)
-        await house.open()
-        await asterisk.start()
-        try:
-            yield Suite(house, asterisk)
-        finally:
-            await asterisk.stop()
-            await house.close()
-            asterisk.forget()
+    house = House(ports, asterisk.http)
+    await house.open()
+    await asterisk.start()
+    try:
+        yield Suite(house, asterisk)
+    finally:
+        await asterisk.stop()
+        await house.close()
+        await house.forget()
+        asterisk.forget()

@@ -163,6 +163,43 @@ def files(folder: str, ami: int, http: int, ports: Mapping[str, int]) -> dict[st
     }
 
 
+def configuration(
+    ports: Mapping[str, int], asterisk_http: int, folder: Path, webhook: str
+) -> dict[str, object]:
+    """Return what `ruasr.yaml` says.
+
+    Args:
+        ports: of the doors by name.
+        asterisk_http: port of ARI and of WebSocket/INCOMING.
+        folder: where the server keeps what it keeps.
+        webhook: who is told of every call.
+    """
+    doors: dict[str, dict[str, object]] = {
+        door: {"enabled": True, "port": port} for door, port in ports.items()
+    }
+    doors["asterisk_ws"]["asterisks"] = {"pbx": {"url": f"ws://127.0.0.1:{asterisk_http}"}}
+    doors["ari"] = {
+        "enabled": True,
+        "url": f"http://127.0.0.1:{asterisk_http}/ari",
+        "username": "suite",
+        "password": "suite",
+        "format": "slin",
+        "reconnect_max_s": 0.5,
+    }
+    return {
+        "doors": doors,
+        "log": {"format": "json", "level": "debug"},
+        "sinks": {"jsonl": {"path": "/dev/stdout"}},
+        "store": {"url": f"sqlite:///{folder}/ruasr.db"},
+        "recordings": {"dir": str(folder / "recordings")},
+        "control": {"socket": str(folder / "control.sock")},
+        "fetch": {"allow_cidrs": ["127.0.0.0/8"]},
+        "webhooks": {"call_url": webhook},
+        "calls": {"drain_s": 0},
+        "profiles": {"question": {"end": {"after_final": True}}},
+    }
+
+
 def _moved(text: str, ports: Mapping[str, int]) -> str:
     """Return an example with our doors' ports instead of their defaults."""
     default = {f"127.0.0.1:{DEFAULT_PORTS[door]}": f"127.0.0.1:{at}" for door, at in ports.items()}

@@ -1,6 +1,7 @@
 """Every door called by a real Asterisk with real prompts, through the examples that we ship."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,13 +82,49 @@ async def accounted(suite: Suite, call: PlacedCall) -> int:
 
 
 @every_door
-async def test_what_was_said_is_in_the_events(
+async def test_what_was_said_is_in_the_history(
     suite: Suite, spoken: Mapping[str, PlacedCall], extension: str, note: Note
 ) -> None:
-    note(extension, "text")
+    note(extension, "history")
     call = spoken[extension]
     assert await accounted(suite, call) > 0
-    assert character_error(suite.house.text(call.call_id), SAID) < WORST
+    kept = await suite.house.history(call.call_id)
+    text = " ".join(final["text"] for final in kept["finals"] if final["text"])
+    assert text == await suite.house.get(f"/v1/calls/{call.call_id}?format=text")
+    assert character_error(text, SAID) < WORST
+    assert [sum_of(leg["ledger"]) for leg in kept["legs"]] == [
+        leg["ledger"]["received"] for leg in kept["legs"]
+    ]
+
+
+def sum_of(ledger: Mapping[str, Any]) -> int:
+    """Return the samples that a ledger accounts for."""
+    return int(ledger["decoded"] + ledger["silence"] + sum(ledger["dropped"].values()))
+
+
+@every_door
+async def test_what_was_said_is_posted_to_the_webhook(
+    suite: Suite, spoken: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "webhook")
+    call_id = spoken[extension].call_id
+    *finals, end = await suite.house.receiver.told(call_id)
+    assert {each["event"] for each in finals} == {"call.final"}
+    assert end["reason"] == (await suite.house.ended(call_id)).reason
+    assert " ".join(each["text"] for each in finals if each["text"]) == suite.house.text(call_id)
+
+
+@every_door
+async def test_what_was_said_is_in_the_log(
+    suite: Suite, spoken: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "log")
+    call_id = spoken[extension].call_id
+    (started,) = suite.house.journal(call_id, "call started")
+    assert started["door"] == suite.house.door(call_id)
+    lines = suite.house.journal(call_id, "final text")
+    assert " ".join(line["text"] for line in lines if line["text"]) == suite.house.text(call_id)
+    assert len(suite.house.journal(call_id, "call ended")) == 1
 
 
 @pytest.mark.parametrize("extension", ["9021", "9022", "9023", "9041"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import JsonValue, SecretStr
+from pydantic import JsonValue, SecretStr, ValidationError
 
 from ruasr_tel.errors import DeliveryError
 from ruasr_tel.events import CallEnded, CallStarted, Final, Ledger, Partial, Word
@@ -62,14 +62,16 @@ def started(**details: Any) -> CallStarted:
     return CallStarted(CALL, AT, "audiosocket", "", "default", details)
 
 
-async def queued(store: Store, *events: Any) -> tuple[CallNews, list[Errand]]:
+async def queued(
+    store: Store, *events: Any, call_url: str | None = None
+) -> tuple[CallNews, list[Errand]]:
     """Return what is in the queue after these events."""
     errands: list[Errand] = []
 
     async def enqueue(errand: Errand) -> None:
         errands.append(errand)
 
-    config = WebhookConfig(call_secret=SecretStr("s"), give_up_after_h=1)
+    config = WebhookConfig(call_url=call_url, call_secret=SecretStr("s"), give_up_after_h=1)
     news = CallNews("news", enqueue, config, AddressRules(), store)
     for event in events:
         news.publish(event)
@@ -102,6 +104,23 @@ async def test_nobody_is_told_of_a_call_that_nobody_asked_about(store: Store) ->
     assert (await queued(store, started(), FINAL, ENDED))[1] == []
     assert (await queued(store, started(callback_url=7), FINAL, ENDED))[1] == []
     assert (await queued(store, FINAL, ENDED))[1] == []
+
+
+async def test_calls_that_name_nobody_are_told_to_the_configured_receiver(store: Store) -> None:
+    ours = "https://all.example/calls"
+    for details, lane in (({}, "all.example"), ({"callback_url": URL}, "crm.example")):
+        _, errands = await queued(store, started(**details), FINAL, ENDED, call_url=ours)
+        assert [each.lane for each in errands] == [lane, lane]
+    news, errands = await queued(store, call_url=ours)
+    news.tell_lost(CallRow(CALL, "audiosocket", "", "default", {}, AT, AT, "killed", 2.5, 3))
+    await news.close()
+    assert [each.lane for each in errands] == ["all.example"]
+
+
+@pytest.mark.parametrize("text", ["crm.example", "ftp://crm.example", "http://a:b@crm.example"])
+def test_a_receiver_of_all_calls_must_be_an_address(text: str) -> None:
+    with pytest.raises(ValidationError, match=r"call_url\n.*the URL"):
+        WebhookConfig(call_url=text)
 
 
 async def test_nothing_is_told_after_the_end(store: Store) -> None:
