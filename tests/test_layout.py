@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {
     ROOT / "ruasr_tel": ROOT / "tests/core",
     ROOT / "adapters/ruasr_tel_adapters": ROOT / "tests/adapters",
+    ROOT / "models/training": ROOT / "tests/training",
 }
 MODULES = {
     module.relative_to(ROOT).as_posix(): tests / module.parent.relative_to(package)
