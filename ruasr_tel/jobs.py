@@ -171,7 +171,7 @@ class JobQueue(Generic[WorkT]):
         self.refused = dict.fromkeys(Priority, 0)
         """Jobs refused so far."""
         self.busy_s = dict.fromkeys(Priority, 0.0)
-        """Seconds that slots were busy so far."""
+        """Seconds that slots, and streams beside them, kept the engine busy so far."""
 
     def submit(self, job: WorkT, now_s: float) -> list[Answer[WorkT]]:
         """Take a new job; after `stop` it is answered at once.

@@ -33,15 +33,28 @@ class DecodeRate:
 
     KEEP = 0.9
     """Weight of what was before each decode: about the last ten count."""
+    STREAMED_S = 5.0
+    """Audio of streams that counts as one decode: an ordinary segment. A piece of 100 ms alone says
+    nothing: it costs nothing, or a whole chunk (our choice)."""
 
     def __init__(self) -> None:
         self._busy_s = 0.0
         self._audio_s = 0.0
+        self._streamed_busy_s = 0.0  # that do not count yet
+        self._streamed_s = 0.0
 
     def add(self, busy_s: float, audio_s: float) -> None:
         """Count one decode."""
         self._busy_s = self._busy_s * self.KEEP + busy_s
         self._audio_s = self._audio_s * self.KEEP + audio_s
+
+    def add_streamed(self, busy_s: float, audio_s: float) -> None:
+        """Count work on a part of a stream."""
+        self._streamed_busy_s += busy_s
+        self._streamed_s += audio_s
+        if self._streamed_s >= self.STREAMED_S:
+            self.add(self._streamed_busy_s, self._streamed_s)
+            self._streamed_busy_s = self._streamed_s = 0.0
 
     @property
     def value(self) -> float:

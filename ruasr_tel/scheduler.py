@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -166,16 +167,31 @@ class Scheduler:
         self._dispatch()
         return job
 
-    def open_stream(self, sample_rate_hz: int, options: DecodeOptions = PLAIN) -> Hearing | None:
+    def open_stream(
+        self,
+        sample_rate_hz: int,
+        options: DecodeOptions = PLAIN,
+        priority: Priority = Priority.FINAL,
+    ) -> Hearing | None:
         """Return a new stream; None if the engine takes none now, and segments are to be decoded.
 
         Args:
             sample_rate_hz: of the audio that will be pushed.
             options: what is asked of the engine; it does what it can.
+            priority: what the engine's time for it is counted as; PARTIAL where only partials come
+                from it.
         """
         if self._watch is None or not self.info.streaming or self._host.lag_s > MAX_STREAM_LAG_S:
             return None
-        return self._host.open_stream(sample_rate_hz, fit(options, self.info))
+        hearing = self._host.open_stream(sample_rate_hz, fit(options, self.info))
+        if hearing is not None:
+            hearing.on_work = partial(self._worked, priority)
+        return hearing
+
+    def _worked(self, priority: Priority, busy_s: float, audio_s: float) -> None:
+        """The engine worked on a stream, beside the slots."""
+        self._queue.busy_s[priority] += busy_s
+        self._queue.rate.add_streamed(busy_s, audio_s)
 
     @property
     def info(self) -> EngineInfo:
@@ -194,7 +210,7 @@ class Scheduler:
 
     @property
     def rtf(self) -> float:
-        """Seconds of one slot per second of audio, recent decodes counting most; 0 at first."""
+        """Seconds of one slot per second of audio, the latest counting most; 0 at first."""
         return self._queue.rate.value
 
     @property
@@ -211,7 +227,7 @@ class Scheduler:
         return self._queue.refused[priority]
 
     def busy_s(self, priority: Priority) -> float:
-        """Return the seconds that slots were busy with a priority so far."""
+        """Return the seconds that the engine was busy with a priority so far, streams included."""
         return self._queue.busy_s[priority]
 
     @property

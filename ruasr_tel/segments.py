@@ -19,6 +19,10 @@ from ruasr_tel.scheduler import FINAL_DUE_S, Job, Priority, Scheduler
 from ruasr_tel.types import CallId, LegId, Samples
 from ruasr_tel.vad.batcher import VadBatcher
 
+STREAMS = 2
+"""Streams of one segment: when the engine process ends under the first, its successor hears the
+segment from its start, so that partials go on. No more: it may be this segment that ends it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -78,6 +82,7 @@ class Segments:
         self._partial = Partials(profile.partials, sample_rate_hz)
         self._shows_partials = profile.partials.enabled
         self._live: LiveSegment | None = None
+        self._streams_left = STREAMS  # that the open segment may still have
         self._hearings: dict[int, Hearing] = {}  # of closed segments
         self._jobs: dict[int, Job] = {}
         self._spoken_s: dict[int, float] = {}  # when the last speech of a segment arrived
@@ -123,6 +128,8 @@ class Segments:
             end: one past the newest sample.
             audio: gives its audio from a sample on, int16, shape (n,).
         """
+        if self._live is not None and self._live.hearing.died and self._streams_left:
+            self._live = None
         if self._live is None and self._around.streams is not None:
             self._live = self._open_stream(self._around.streams, start)
         if self._live is not None:
@@ -136,9 +143,12 @@ class Segments:
         if only_shown and not self._shows_partials:
             return None
         options = _one_reading(self._open_options) if only_shown else self._open_options
-        hearing = streams.open_stream(self._rate_hz, options)
+        priority = Priority.PARTIAL if only_shown else self._around.priority
+        hearing = streams.open_stream(self._rate_hz, options, priority)
         if hearing is None:
             return None
+        self._streams_left -= 1
+        self._partial.cancel()
         live = LiveSegment(hearing, start, self._rate_hz)
         if self._shows_partials:
             hearing.on_text = lambda text: self._show(live, text, start)
@@ -233,6 +243,7 @@ class Segments:
     def _next(self, end: int) -> None:
         """A segment begins, or will."""
         self._drop_stream()
+        self._streams_left = STREAMS
         self._open_options = self._options
         self._partial.begin(end)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ruasr_tel.engines import wire
 from ruasr_tel.engines.base import DecodeOptions, Hypothesis
-from ruasr_tel.errors import DecodeError
+from ruasr_tel.errors import DecodeError, EngineDied
 from ruasr_tel.types import Samples
 
 MAX_BEHIND_S = 5.0
@@ -28,6 +28,7 @@ class Hearing:
         result: what was heard to the last piece; DecodeError or EngineDied if the stream is lost;
             cancelled by `cancel`.
         on_text: told what is heard so far, whenever it changes.
+        on_work: told how many seconds the engine worked on how many seconds of it.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Hearing:
         self.result: asyncio.Future[Hypothesis] = asyncio.get_running_loop().create_future()
         self.result.add_done_callback(_retrieve)
         self.on_text: Callable[[str], None] | None = None
+        self.on_work: Callable[[float, float], None] | None = None
         self._around = around
         self._number = number
         self._rate_hz = sample_rate_hz
@@ -49,6 +51,12 @@ class Hearing:
     def lost(self) -> bool:
         """Whether nothing more comes of it, or it is over."""
         return self.result.done()
+
+    @property
+    def died(self) -> bool:
+        """Whether it is lost because the engine process ended: a new one may hear its audio."""
+        over = self.lost and not self.result.cancelled()
+        return over and isinstance(self.result.exception(), EngineDied)
 
     @property
     def unheard_s(self) -> float:
@@ -81,13 +89,23 @@ class Hearing:
             self._drop()
             self.result.cancel()
 
-    def heard(self, pieces: int, text: str | None) -> None:
-        """The engine took pieces in; `text` is what it heard so far, None if as before."""
+    def heard(self, pieces: int, text: str | None) -> float:
+        """The engine took pieces in.
+
+        Args:
+            pieces: of it, how many so far.
+            text: what it heard so far, None if as before.
+
+        Returns:
+            The seconds of audio in the new ones.
+        """
+        before_s = self.unheard_s
         while self._unheard and self._pieces < pieces:
             self._unheard_samples -= self._unheard.popleft()[0]
             self._pieces += 1
         if text is not None and self.on_text is not None and not self.lost:
             self.on_text(text)
+        return before_s - self.unheard_s
 
     def finish(self, hypothesis: Hypothesis) -> None:
         """The engine heard it to the end."""
@@ -130,6 +148,8 @@ class Hearings:
         self._sent = 0
         self._owed_s = 0.0
         self._waiting_since_s: float | None = None
+        self._worked: list[tuple[Hearing, float]] = []  # seconds heard since the last `Heard`
+        self._spent_s = 0.0  # of work that no stream has been told of
 
     def __len__(self) -> int:
         return len(self._open)
@@ -160,19 +180,37 @@ class Hearings:
     def receive(self, message: wire.Heard | wire.Finished | wire.Lost) -> None:
         """Take what the engine process tells; what concerns no open stream is ignored."""
         match message:
-            case wire.Heard(pieces=pieces, streams=streams):
+            case wire.Heard(pieces=pieces, streams=streams, busy_s=busy_s):
                 for number, count, text in streams:
-                    if number in self._open:
-                        self._open[number].heard(count, text)
+                    if (hearing := self._open.get(number)) is not None:
+                        self._worked.append((hearing, hearing.heard(count, text)))
+                self._share(busy_s)
                 all_heard = pieces >= self._sent
                 self._waiting_since_s = None if all_heard else self.clock()
                 self._owed_s = sum(each.unheard_s for each in self._open.values())
             case wire.Finished(stream=number, hypothesis=hypothesis):
                 if number in self._open:
-                    self._open.pop(number).finish(hypothesis)
+                    ended = self._open.pop(number)
+                    self._worked.append((ended, ended.unheard_s))
+                    ended.finish(hypothesis)
             case wire.Lost(stream=number, reason=reason):
                 if number in self._open:
                     self._open.pop(number).fail(DecodeError(reason))
+
+    def _share(self, busy_s: float) -> None:
+        """Tell the streams that were heard of the work on them, each by its audio.
+
+        Work on streams that nobody waited for any more is shared by those that are heard next.
+        """
+        self._spent_s += busy_s
+        worked, self._worked = self._worked, []
+        audio_s = sum(heard_s for _, heard_s in worked)
+        if not audio_s:
+            return
+        for hearing, heard_s in worked:
+            if hearing.on_work is not None:
+                hearing.on_work(self._spent_s * heard_s / audio_s, heard_s)
+        self._spent_s = 0.0
 
     def fail(self, error: Exception) -> None:
         """Every stream is lost: the engine process ended."""

@@ -109,7 +109,9 @@ class Streams:
                 return self._wait_s()
             news = self._take()
             left = self._pieces - sum(len(stream.waiting) for stream in self._news.values())
-        self._send(wire.Heard(left, tuple(self._advance(news))))
+        began_s = self._clock()
+        heard = tuple(self._advance(news))
+        self._send(wire.Heard(left, heard, self._clock() - began_s))
         with self._came:
             return self._wait_s()
 

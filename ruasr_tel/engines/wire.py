@@ -88,10 +88,12 @@ class Heard:
         pieces: of all streams together, how many of those that came do not wait any more.
         streams: of each stream that was advanced and goes on, its number, how many pieces of it
             were heard so far, and its text if that has changed, else None.
+        busy_s: how long the engine worked on it, those that ended included.
     """
 
     pieces: int
     streams: tuple[tuple[int, int, str | None], ...]
+    busy_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +352,9 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
     "Decoded": lambda body: Decoded(body["request"], tuple(map(_hypothesis, body["hypotheses"]))),
     "Refused": lambda body: Refused(**body),
     "Heard": lambda body: Heard(
-        body["pieces"], tuple((int(n), int(k), t) for n, k, t in body["streams"])
+        body["pieces"],
+        tuple((int(n), int(k), t) for n, k, t in body["streams"]),
+        float(body["busy_s"]),
     ),
     "Finished": lambda body: Finished(body["stream"], _hypothesis(body["hypothesis"])),
     "Lost": lambda body: Lost(**body),

@@ -71,3 +71,15 @@ def test_the_decode_rate_forgets() -> None:
     for _ in range(200):
         rate.add(busy_s=0.1, audio_s=1.0)
     assert abs(rate.value - 0.1) < 1e-6
+
+
+def test_pieces_of_streams_count_as_a_decode_once_they_are_as_long_as_one() -> None:
+    rate = DecodeRate()
+    rate.add(busy_s=1.0, audio_s=10.0)
+    for _ in range(9):
+        rate.add_streamed(busy_s=0.25, audio_s=0.5)
+    assert rate.value == 0.1
+    rate.add_streamed(busy_s=0.25, audio_s=0.5)
+    assert rate.value == (0.9 + 2.5) / (9.0 + 5.0)
+    rate.add_streamed(busy_s=100.0, audio_s=0.1)
+    assert rate.value == (0.9 + 2.5) / (9.0 + 5.0)

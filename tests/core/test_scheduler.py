@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -276,6 +277,23 @@ async def test_the_wait_follows_from_pace_and_audio() -> None:
         scheduler.submit(audio(4.0), RATE_HZ, FINAL)
         scheduler.submit(audio(8.0), RATE_HZ, FINAL)
         assert scheduler.wait_s == 3.0
+
+
+@pytest.mark.parametrize("priority", [FINAL, PARTIAL])
+async def test_the_time_for_streams_counts(priority: Priority) -> None:
+    host = FakeHost()
+    host.info = replace(host.info, streaming=True)
+    async with running(host) as scheduler:
+        stream = scheduler.open_stream(RATE_HZ, priority=priority)
+        assert stream is not None
+        stream.push(audio(4.0))
+        stream.push(audio(2.0), last=True)
+        host.hearings.receive(wire.Heard(1, ((1, 1, "да"),), 0.5))
+        assert (scheduler.busy_s(priority), scheduler.rtf) == (0.5, 0.0)
+        host.hearings.receive(wire.Finished(1, Hypothesis("да")))
+        host.hearings.receive(wire.Heard(2, (), 0.25))
+        assert (scheduler.busy_s(priority), scheduler.rtf) == (0.75, 0.125)
+        assert sum(map(scheduler.busy_s, Priority)) == 0.75
 
 
 async def test_finals_go_by_their_deadline() -> None:

@@ -24,7 +24,7 @@ from ruasr_tel.events import CallEnded, Event, Final, Partial
 from ruasr_tel.leg import Leg
 from ruasr_tel.partials import PartialsConfig
 from ruasr_tel.profile import Profile
-from ruasr_tel.scheduler import Scheduler, SchedulerConfig
+from ruasr_tel.scheduler import Priority, Scheduler, SchedulerConfig
 from ruasr_tel.segments import Surroundings
 from ruasr_tel.testing import (
     TIMEOUT_S,
@@ -39,6 +39,7 @@ from ruasr_tel.types import CallId, LegId, Samples
 from ruasr_tel.vad import VadBatcher, VadConfig
 from ruasr_tel.vad.energy import EnergyVad
 
+FINAL = Priority.FINAL
 STREAMING = EngineSpec("scripted", "scripted", options={"streaming": True, "alternatives": 2})
 SHORT = Profile(boundary=BoundaryConfig(max_segment_s=2.0))
 
@@ -95,7 +96,13 @@ class DrivenHost:
 class DrivenLeg:
     """A leg whose audio is scored by the test: nothing happens at a time of its own."""
 
-    def __init__(self, index: int, host: DrivenHost, scheduler: Scheduler) -> None:
+    def __init__(
+        self,
+        index: int,
+        host: DrivenHost,
+        scheduler: Scheduler,
+        streams: Scheduler | None = None,
+    ) -> None:
         self.events: list[Event] = []
         batcher = VadBatcher(EnergyVad(), VadConfig())  # not started
         around = Surroundings(
@@ -104,7 +111,7 @@ class DrivenLeg:
             self.events.append,
             time.monotonic,
             TIMEOUT_S,
-            streams=scheduler,
+            streams=streams or scheduler,
         )
         self.leg = Leg(CallId("c"), LegId(f"c/{index}"), 8000, SHORT, around)
 
@@ -206,6 +213,65 @@ async def test_finals_come_from_the_stream_and_nothing_is_decoded_twice() -> Non
     assert [len(partial.text.split()) for partial in partials] == [1, 2, 3]
     assert partials[0].start_s == final.start_s
     await scheduler.close()
+
+
+async def test_partials_go_on_when_the_engine_is_back() -> None:
+    """Its successor hears the open segment from its start; what ends it twice is heard no more."""
+    host = DrivenHost()
+    scheduler = Scheduler(host, SchedulerConfig())
+    await scheduler.start()
+    leg = DrivenLeg(0, host, scheduler)
+
+    def say(seconds: float) -> int:
+        """Return of how many words a partial tells of afterwards, 0 for none."""
+        before = len(leg.events)
+        leg.hear(tone(seconds))
+        host.step()
+        shown = [event.text for event in leg.events[before:] if isinstance(event, Partial)]
+        return len(shown[-1].split()) if shown else 0
+
+    assert say(0.6) == 1
+    host.die()
+    host.alive = False
+    assert say(0.1) == 0
+    host.alive = True
+    assert say(0.4) == 2  # 1.1 s in all
+    assert say(0.4) == 3
+    host.die()
+    assert say(0.3) == 0
+    leg.hear(silence(0.7))
+    assert say(0.6) == 1  # the next segment
+    async with asyncio.timeout(TIMEOUT_S):
+        flush = asyncio.create_task(leg.leg.flush())
+        while not flush.done():
+            host.step()
+            await asyncio.sleep(0)
+    leg.check(spoke=True)
+    leg.leg.close()
+    await scheduler.close()
+
+
+async def test_what_a_stream_is_for_says_what_its_time_counts_as() -> None:
+    finals, partials = DrivenHost(), DrivenHost()
+    opened: list[Priority] = []
+
+    class Told(Scheduler):
+        def open_stream(
+            self, sample_rate_hz: int, options: DecodeOptions = PLAIN, priority: Priority = FINAL
+        ) -> Hearing | None:
+            opened.append(priority)
+            return super().open_stream(sample_rate_hz, options, priority)
+
+    schedulers = [Told(host, SchedulerConfig()) for host in (finals, partials)]
+    for scheduler in schedulers:
+        await scheduler.start()
+    for streams in schedulers:
+        leg = DrivenLeg(0, finals, schedulers[0], streams)
+        leg.hear(tone(0.5))
+        leg.leg.close()
+    assert opened == [FINAL, Priority.PARTIAL]
+    for scheduler in schedulers:
+        await scheduler.close()
 
 
 def listen(calls: Calls, recorder: Recorder) -> tuple[Call, Leg]:

@@ -117,3 +117,35 @@ async def test_the_lag_is_how_long_nothing_was_taken_in() -> None:
     assert rig.hearings.waits  # the engine still holds it: should it hang, that shows
     rig.hearings.receive(Heard(3, ()))
     assert (rig.hearings.lag_s, rig.hearings.owed_s) == (0.0, 0.0)
+
+
+async def test_the_work_on_streams_is_shared_by_their_audio() -> None:
+    rig = Rig()
+    told: list[tuple[int, float, float]] = []
+    streams = [rig.hearings.open(RATE_HZ, PLAIN) for _ in range(3)]
+    for number, stream in enumerate(streams, 1):
+        stream.on_work = lambda busy_s, audio_s, number=number: told.append(
+            (number, busy_s, audio_s)
+        )
+        stream.push(audio(1.0))
+        stream.push(audio(2.0), last=number == 2)
+    rig.hearings.receive(wire.Finished(2, YES))
+    rig.hearings.receive(Heard(3, ((1, 1, "да"),), 0.5))
+    assert told == [(2, 0.375, 3.0), (1, 0.125, 1.0)]
+    streams[2].cancel()
+    rig.hearings.receive(Heard(5, ((3, 2, "да"),), 0.25))  # nobody waits for it any more
+    rig.hearings.receive(Heard(6, ((1, 2, None),), 0.125))
+    assert told[2:] == [(1, 0.375, 2.0)]
+    rig.hearings.receive(Heard(6, (), 0.125))
+    assert len(told) == 3
+
+
+async def test_only_the_end_of_the_process_is_a_death() -> None:
+    rig = Rig()
+    streams = [rig.hearings.open(RATE_HZ, PLAIN) for _ in range(4)]
+    streams[0].cancel()
+    streams[1].fail(DecodeError("too loud"))
+    streams[2].finish(YES)
+    assert not any(stream.died for stream in streams)
+    rig.hearings.fail(EngineDied("killed"))
+    assert [stream.died for stream in streams] == [False, False, False, True]

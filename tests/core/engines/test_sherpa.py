@@ -296,6 +296,23 @@ def test_an_unknown_family_is_named(tmp_path: Path) -> None:
         create(EngineSpec("sherpa", "mine", tmp_path, "whisper"))
 
 
+def test_onnxruntime_keeps_nothing_for_every_length_that_it_has_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sherpa_onnx
+
+    given: list[tuple[str, str]] = []
+
+    def maker(**arguments: Any) -> FakeRecognizer:
+        kind, _, path = arguments["provider"].partition(":")
+        given.append((kind, Path(path).read_text("ascii")))
+        return FakeRecognizer(text="", tokens=[], timestamps=[], ys_log_probs=[])
+
+    monkeypatch.setattr(sherpa_onnx.OfflineRecognizer, "from_nemo_ctc", maker)
+    create(EngineSpec("sherpa", "mine", good_model(tmp_path / "mine", CTC), CTC))
+    assert given == [("cpu", "EnableMemPattern=0\n")]
+
+
 # -- where it runs
 
 

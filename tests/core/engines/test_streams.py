@@ -116,6 +116,22 @@ def test_an_error_loses_the_streams_that_were_advanced_and_no_others() -> None:
     assert (finished.stream, heard) == (3, wire.Heard(7, ()))
 
 
+def test_it_is_told_how_long_the_engine_worked() -> None:
+    class Working(ScriptedEngine):
+        def advance(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
+            rig.now_s += 0.25
+            return super().advance(pieces)
+
+    rig = Rig(Working(EngineSpec("scripted", "scripted", options={"streaming": True})))
+    rig.put(1, audio(0.5), Flag.FIRST)
+    assert rig.step() == [wire.Heard(1, ((1, 1, "слово"),), 0.25)]
+    rig.put(1, audio(0.5, scripted.RAISES))
+    lost, heard = rig.step()
+    assert (type(lost), heard) == (wire.Lost, wire.Heard(2, (), 0.25))
+    rig.put(2, audio(0.0), Flag.FIRST | Flag.DROP)
+    assert rig.step() == [wire.Heard(3, ())]
+
+
 def test_a_wrong_count_of_answers_loses_the_streams() -> None:
     rig = Rig(engine())
     rig.put(1, audio(0.5, scripted.MISCOUNTS), Flag.FIRST)
