@@ -322,6 +322,8 @@ class Calls:
         fates = {"decoded": ledger.decoded, "silence": ledger.silence} | ledger.dropped
         for fate, samples in fates.items():
             self._metrics.audio_s.labels(fate).inc(samples / ledger.sample_rate_hz)
+        for reason, samples in ledger.concealed.items():
+            self._metrics.concealed_s.labels(reason).inc(samples / ledger.sample_rate_hz)
         self._metrics.unaccounted.inc(abs(ledger.difference))
 
     def _count(self, event: Event) -> None:

@@ -58,6 +58,8 @@ class Ledger:
         decoded: samples in segments that the engine answered.
         silence: samples that the voice activity detector left out.
         dropped: samples that were never decoded, by reason.
+        concealed: of those received, samples that did not arrive and were filled in with silence,
+            by reason; each of them is in one of the other counts, too.
     """
 
     sample_rate_hz: int
@@ -65,6 +67,7 @@ class Ledger:
     decoded: int
     silence: int
     dropped: dict[str, int]
+    concealed: dict[str, int] = field(default_factory=dict)
 
     @property
     def difference(self) -> int:

@@ -70,6 +70,7 @@ class Leg:
         self._in_vad = 0  # windows that the detector has taken and not answered
         self._received = 0
         self._dropped: Counter[str] = Counter()
+        self._concealed: Counter[str] = Counter()
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._last_audio_s = around.mono()
         self._last_push = 0  # samples
@@ -113,6 +114,17 @@ class Leg:
         self._received += count
         self._last_push = count
         self._last_audio_s = self._around.mono()
+
+    def conceal(self, samples_count: int, reason: str) -> None:
+        """Fill a hole that is too short to end an utterance with silence, and account for it.
+
+        Args:
+            samples_count: length of the hole, by the door's clock; >= 0.
+            reason: why it is there.
+        """
+        if samples_count:
+            self._concealed[reason] += samples_count
+            self.push(np.zeros(samples_count, np.int16))
 
     def drop(self, samples_count: int, reason: str) -> None:
         """Account for audio that arrived and will not be decoded; ends the open utterance."""
@@ -187,6 +199,7 @@ class Leg:
             self._segments.decoded,
             self._buffer.silence,
             dict(self._dropped + self._segments.undecoded),
+            dict(self._concealed),
         )
 
     # What the detector sees (vad.batcher.WindowSource)

@@ -50,6 +50,18 @@ class Metrics:
             "Samples that no ledger entry explains: anything but 0 is a bug",
             registry=self.registry,
         )
+        self.concealed_s = Counter(
+            "ruasr_concealed_seconds",
+            "Audio that did not arrive and was filled in with silence, by reason",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.packets = Counter(
+            "ruasr_packets",
+            "Packets of audio (RTP), by door and what became of them",
+            ["door", "fate"],
+            registry=self.registry,
+        )
         self.history_lost = Counter(
             "ruasr_history_lost_events",
             "Events of calls that history could not keep",

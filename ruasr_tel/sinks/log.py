@@ -93,6 +93,7 @@ def _ended(log: structlog.typing.FilteringBoundLogger, event: CallEnded) -> None
             decoded=ledger.decoded,
             silence=ledger.silence,
             dropped=ledger.dropped,
+            concealed=ledger.concealed,
             difference=ledger.difference,
         )
     log.info(

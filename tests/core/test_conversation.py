@@ -3,8 +3,8 @@
 import asyncio
 
 from ruasr_tel.conversation import Call
-from ruasr_tel.events import CallEnded, Dtmf
-from ruasr_tel.testing import TIMEOUT_S, Recorder, running_calls, silence
+from ruasr_tel.events import CallEnded, Dtmf, Final
+from ruasr_tel.testing import TIMEOUT_S, Recorder, running_calls, silence, tone
 from ruasr_tel.types import CallId
 
 
@@ -23,3 +23,22 @@ async def test_it_numbers_the_legs_of_a_channel_and_tells_keys_at_their_time() -
     assert (digit.digit, digit.at_s, digit.leg_id) == ("5", 1.5, "c/0.2")
     (end,) = recorder.of(CallEnded)
     assert (end.duration_s, set(end.ledgers)) == (1.5, {"c/0", "c/1", "c/0.2"})
+
+
+async def test_what_was_filled_in_is_received_told_by_reason_and_ends_no_utterance() -> None:
+    recorder = Recorder()
+    async with running_calls() as calls:
+        call = calls.open(door="test", call_id=CallId("c"), peer="", on_event=recorder)
+        leg = call.open_leg(8000)
+        leg.push(tone(0.6))
+        leg.conceal(240, "lost")
+        leg.conceal(0, "lost")
+        leg.push(tone(0.6))
+        leg.conceal(80, "not sent")
+        leg.conceal(160, "lost")
+        await asyncio.wait_for(call.end("hangup"), TIMEOUT_S)
+    (end,) = recorder.of(CallEnded)
+    (ledger,) = end.ledgers.values()
+    assert ledger.concealed == {"lost": 400, "not sent": 80}
+    assert (ledger.received, ledger.difference) == (round(1.2 * 8000) + 480, 0)
+    assert len(recorder.of(Final)) == 1

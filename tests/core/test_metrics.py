@@ -1,10 +1,13 @@
 import asyncio
+import re
 import urllib.error
+from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
 
 from ruasr_tel.call import Calls
 from ruasr_tel.engines import scripted
@@ -40,6 +43,32 @@ async def test_audio_seconds_by_fate_add_up_to_what_was_received() -> None:
     assert all(fates.values())
     assert sum(fates.values()) == pytest.approx(sum(received) / 8000)
     assert value(metrics.registry, "ruasr_unaccounted_samples_total") == 0
+
+
+async def test_what_was_filled_in_is_counted_besides() -> None:
+    metrics = Metrics()
+    recorder = Recorder()
+    async with running_calls(metrics=metrics) as calls:
+        call = calls.open(door="test", call_id=CallId("one"), peer="", on_event=recorder)
+        leg = call.open_leg(8000)
+        leg.push(silence(1.0))
+        leg.conceal(1600, "lost")
+        await asyncio.wait_for(call.end("hangup"), TIMEOUT_S)
+    told = value(metrics.registry, "ruasr_concealed_seconds_total", reason="lost")
+    assert told == pytest.approx(0.2)
+    heard = value(metrics.registry, "ruasr_audio_seconds_total", fate="silence")
+    assert heard == pytest.approx(1.2)
+
+
+def test_the_page_tells_of_every_metric_and_its_labels() -> None:
+    page = (Path(__file__).parents[2] / "docs/metrics.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(ruasr_\w+)` \| ([^|]*) \|", page, re.M))
+    names = {}
+    for metric in vars(Metrics()).values():
+        if isinstance(metric, MetricWrapperBase):
+            suffix = "_total" if metric._type == "counter" else ""
+            names[metric._name + suffix] = ", ".join(f"`{each}`" for each in metric._labelnames)
+    assert rows == names
 
 
 async def test_calls_and_finals_are_counted() -> None:

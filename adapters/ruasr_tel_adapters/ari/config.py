@@ -34,14 +34,19 @@ class AriConfig(Section):
     """In the mode `ask`: seconds after which the dialplan goes on without an answer."""
     tell: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     """Another Stasis application that gets every event as a user event; none tells nobody."""
-    encapsulation: Literal["rtp", "audiosocket"] = "rtp"
-    """How Asterisk sends the audio of each side; AudioSocket needs Asterisk 18 or newer."""
+    encapsulation: Literal["rtp", "audiosocket", "websocket"] = "rtp"
+    """How Asterisk sends the audio of each side; `audiosocket` since Asterisk 18, `websocket` since
+    20.16 and 22.6."""
+    websocket_client: str | None = Field(None, pattern=r"^[^/()\s]{1,128}$")
+    """Section of Asterisk's websocket_client.conf whose `uri` leads to `host` and `port`; none:
+    this door connects to Asterisk's HTTP server instead."""
     format: Format = "slin16"
     """What it sends: slin, slin16, ulaw or alaw; AudioSocket takes slin and slin16."""
     host: str = "127.0.0.1"
     """Address that the audio comes in on."""
     port: int = Field(0, ge=0, le=65535)
-    """Port that AudioSocket comes in on; 0 takes any free one, for Asterisk is told."""
+    """Port that AudioSocket and WebSocket come in on; 0 takes any free one, for Asterisk is told;
+    with `websocket_client` it is the one in its `uri`."""
     advertise: str | None = None
     """Host name or address that Asterisk sends to; none is `host`, or the one it is seen from."""
     rtp_first_port: int = Field(0, ge=0, le=65535)

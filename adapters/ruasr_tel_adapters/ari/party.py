@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Final
 
-import numpy as np
-
 from ruasr_tel.leg import Leg
 from ruasr_tel.types import Samples
 
@@ -23,6 +21,8 @@ class Party:
         leg: its leg.
         max_backlog_s: audio waiting for recognition above which new audio is dropped.
         on_key: told each key press.
+        on_count: told of packets and what became of them.
+        on_bad: told what is against the protocol.
         mono: monotonic seconds.
     """
 
@@ -31,10 +31,13 @@ class Party:
         leg: Leg,
         max_backlog_s: float,
         on_key: Callable[[Leg, str], None],
+        on_count: Callable[[str, int], None],
+        on_bad: Callable[[str, str], None],
         mono: Callable[[], float],
     ) -> None:
         self.leg = leg
-        self.concealed_samples = 0
+        self.count = on_count
+        self.bad = on_bad
         self._max_backlog_s = max_backlog_s
         self._on_key = on_key
         self._mono = mono
@@ -56,11 +59,11 @@ class Party:
 
     def miss(self, samples_count: int, *, lost: bool) -> None:
         """Let time pass without audio: a short hole as silence, a long one as a ledger entry."""
+        reason = "lost" if lost else "not sent"
         if samples_count <= CONCEAL_S * self.leg.sample_rate_hz:
-            self.concealed_samples += samples_count
-            self.leg.push(np.zeros(samples_count, np.int16))
+            self.leg.conceal(samples_count, reason)
         else:
-            self.leg.drop(samples_count, "lost" if lost else "not sent")
+            self.leg.drop(samples_count, reason)
 
     def key(self, digit: str) -> None:
         """Take a key press."""

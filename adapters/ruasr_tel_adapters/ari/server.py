@@ -9,11 +9,12 @@ from structlog.typing import FilteringBoundLogger
 
 from ruasr_tel.call import Calls
 from ruasr_tel.errors import ConfigError, ProtocolError, RuasrError
+from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import Server
 from ruasr_tel_adapters.ari.config import AriConfig
 from ruasr_tel_adapters.ari.media import create_media
 from ruasr_tel_adapters.ari.rest import Ari
-from ruasr_tel_adapters.ari.tap import Around, Entries, Tap, quietly
+from ruasr_tel_adapters.ari.tap import DOOR, Around, Entries, Tap, quietly
 from ruasr_tel_adapters.ari.wire import (
     Asked,
     Channel,
@@ -39,7 +40,7 @@ def create(config: AriConfig, server: Server) -> "AriDoor":
         server.calls.profile(config.profile)
     except ConfigError as error:
         raise ConfigError(f"doors.ari.profile: {error}") from error
-    return AriDoor(config, server.calls)
+    return AriDoor(config, server.calls, server.metrics)
 
 
 class AriDoor:
@@ -48,19 +49,22 @@ class AriDoor:
     Args:
         config: the door's section.
         calls: where calls are opened.
+        metrics: counts.
     """
 
-    def __init__(self, config: AriConfig, calls: Calls) -> None:
+    def __init__(self, config: AriConfig, calls: Calls, metrics: Metrics) -> None:
         self._config = config
+        self._metrics = metrics
         self._ari = Ari(config)
         self._entries = Entries()
         self._around = Around(
             config,
             self._ari,
             calls,
-            create_media(config),
+            create_media(config, self._strange, metrics),
             self._entries,
             f"ruasr.{config.app}.",
+            metrics,
         )
         self._taps: dict[str, Tap] = {}  # by the id of the channel that is listened to
         self._tasks: set[asyncio.Task[None]] = set()
@@ -233,6 +237,11 @@ class AriDoor:
             if channel_id in each.made.channels:
                 each.end("hangup")
                 return
+
+    def _strange(self, kind: str, said: str) -> None:
+        """Note a connection that belongs to no call."""
+        self._metrics.bad_messages.labels(DOOR, kind).inc()
+        self._log.warning("ari sent a stranger away", kind=kind, error=said)
 
     def _send_on(self, channel_id: str) -> None:
         self._keep(

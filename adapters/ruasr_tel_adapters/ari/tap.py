@@ -15,6 +15,8 @@ from ruasr_tel.conversation import Call
 from ruasr_tel.errors import RuasrError
 from ruasr_tel.events import Event
 from ruasr_tel.events import Final as FinalEvent
+from ruasr_tel.live import free_id
+from ruasr_tel.metrics import Metrics
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.ari.config import AriConfig
 from ruasr_tel_adapters.ari.media import Line, Media
@@ -64,6 +66,7 @@ class Around:
         media: where audio comes in.
         entries: tells which channels entered.
         prefix: of the ids of all that the door makes in Asterisk.
+        metrics: counts.
         mono: monotonic seconds.
     """
 
@@ -73,6 +76,7 @@ class Around:
     media: Media
     entries: Entries
     prefix: str
+    metrics: Metrics
     mono: Callable[[], float] = time.monotonic
 
 
@@ -105,6 +109,7 @@ class Tap:
         self._call: Call | None = None
         self._lines: list[Line] = []
         self._parties: list[Party] = []
+        self._said: set[str] = set()  # kinds of bad messages that were logged
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._results = Results(
             around.ari, channel.id, wishes.tell, around.config.request_timeout_s
@@ -126,7 +131,7 @@ class Tap:
             self._log.warning("ari went away", error=str(error))
         except TimeoutError:
             self._log.warning("ari: a channel did not enter the application in time")
-        except RuasrError as error:
+        except (RuasrError, OSError) as error:
             reason = "failed" if self._call else "refused"
             self._log.warning("ari cannot listen", error=str(error))
         finally:
@@ -157,7 +162,7 @@ class Tap:
         """Open the call, named by the linkedid: both sides of it are one dialogue."""
         ari, calls = self._around.ari, self._around.calls
         linkedid = await ari.variable(self.channel.id, "CHANNEL(linkedid)") or self.channel.id
-        call_id = _free_id(self._wishes.call_id or linkedid, calls)
+        call_id = free_id(CallId(self._wishes.call_id or linkedid), calls)
         self._log = self._log.bind(call_id=call_id)
         self._call = calls.open(
             door=DOOR,
@@ -182,7 +187,14 @@ class Tap:
         for number in range(count):
             leg = self._call.open_leg(RATE_HZ[config.format], number)
             self._parties.append(
-                Party(leg, config.max_backlog_s, self._call.dtmf, self._around.mono)
+                Party(
+                    leg,
+                    config.max_backlog_s,
+                    self._call.dtmf,
+                    self._count,
+                    self._bad,
+                    self._around.mono,
+                )
             )
         await self._around.ari.request(
             "POST",
@@ -203,7 +215,7 @@ class Tap:
             f"{self._around.prefix}{kind}.{SPY[number]}.{self._token}"
             for kind in ("snoop", "media", "bridge")
         )
-        line = await self._around.media.line(self._parties[number])
+        line = await self._around.media.line(self._parties[number], media)
         self._lines.append(line)
         entered = [self._around.entries.expect(each) for each in (snoop, media)]
         await self._make(
@@ -217,7 +229,7 @@ class Tap:
             format=self._around.config.format,
             **line.order,
         )
-        line.answered(answer or {})
+        await line.answered(answer or {})
         async with asyncio.timeout(self._around.config.request_timeout_s):
             for each in entered:
                 await each.wait()
@@ -279,12 +291,21 @@ class Tap:
         self._results.reachable = False
         await quietly(self._around.ari.request("POST", "channels", self.channel.id, "continue"))
 
+    def _count(self, fate: str, packets: int) -> None:
+        self._around.metrics.packets.labels(DOOR, fate).inc(packets)
+
+    def _bad(self, kind: str, said: str) -> None:
+        """Count what is against the protocol; a call says it once of each kind."""
+        self._around.metrics.bad_messages.labels(DOOR, kind).inc()
+        if kind not in self._said:
+            self._said.add(kind)
+            self._log.warning("bad message", kind=kind, error=said)
+
     def _say_counts(self) -> None:
-        concealed = sum(party.concealed_samples for party in self._parties)
-        for line in self._lines:
+        for line, party in zip(self._lines, self._parties, strict=False):
             wrong = {name: count for name, count in line.counts.items() if name != "received"}
-            if wrong or concealed:
-                self._log.info("ari audio", concealed_samples=concealed, **line.counts)
+            if wrong:
+                self._log.info("ari audio", leg_id=party.leg.leg_id, **line.counts)
 
 
 async def quietly(request: Awaitable[Any]) -> None:
@@ -293,12 +314,3 @@ async def quietly(request: Awaitable[Any]) -> None:
         await request
     except (AriRefused, AriAway) as error:
         structlog.get_logger(__name__).debug("ari", error=str(error))
-
-
-def _free_id(wanted: str, calls: Calls) -> CallId:
-    """Return the id, or `id#2`, `id#3` and so on while calls of that name run."""
-    call_id, count = CallId(wanted), 1
-    while call_id in calls:
-        count += 1
-        call_id = CallId(f"{wanted}#{count}")
-    return call_id

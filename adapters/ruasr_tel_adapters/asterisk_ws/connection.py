@@ -22,7 +22,7 @@ from ruasr_tel.websocket import (
 )
 from ruasr_tel_adapters.asterisk_ws.config import AsteriskWsConfig
 from ruasr_tel_adapters.asterisk_ws.identity import PROFILE_VARIABLE, Name, Registry, Uri
-from ruasr_tel_adapters.asterisk_ws.wire import (
+from ruasr_tel_adapters.wires.chan_websocket import (
     DTMF_DIGITS,
     Command,
     Event,

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from ruasr_tel.errors import ProtocolError
 from ruasr_tel.types import CallId
-from ruasr_tel_adapters.asterisk_ws.wire import MediaStart
+from ruasr_tel_adapters.wires.chan_websocket import MediaStart
 
 CALL_ID_VARIABLE: Final = "RUASR_CALL_ID"
 """Channel variable with the call's name; `Set(__RUASR_CALL_ID=...)` before Dial, with f(json)."""

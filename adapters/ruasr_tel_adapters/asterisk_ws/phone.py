@@ -15,7 +15,7 @@ from ruasr_tel.audio.codec import Encoding
 from ruasr_tel.errors import ProtocolError
 from ruasr_tel.plugins import PhoneCall
 from ruasr_tel.testing.phone import paced
-from ruasr_tel_adapters.asterisk_ws.wire import FORMATS, Format
+from ruasr_tel_adapters.wires.chan_websocket import FORMATS, Format
 
 PTIME_S: Final = 0.02
 """Asterisk hands every frame of its channel on."""

@@ -1,78 +1,21 @@
 """The door in front of a fake Asterisk: both sides of a call, and nothing left behind."""
 
 import asyncio
-import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
 
-from ruasr_tel.call import Calls, CallsConfig
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Final
 from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import Server
-from ruasr_tel.testing.audio import phrase
-from ruasr_tel.testing.calls import Recorder, running_calls
-from ruasr_tel.types import Samples
-from ruasr_tel_adapters.ari import AriConfig, AriDoor, create
-from ruasr_tel_adapters.ari.rtp.wire import Packet, encode_payload
-from tests.adapters.ari.fake_ari import FakeAri, fake_ari
-
-CHANNEL = "1795346040.1"
-SECOND = phrase((0.6, 1.0))
-
-
-@dataclass
-class House:
-    """A door, its Asterisk, and what came of its calls."""
-
-    door: AriDoor
-    pbx: FakeAri
-    heard: Recorder
-    calls: Calls
-
-
-@asynccontextmanager
-async def house(limit: int = 500, **options: object) -> AsyncIterator[House]:
-    heard = Recorder()
-    async with (
-        fake_ari() as pbx,
-        running_calls(publish=heard, config=CallsConfig(max_calls=limit)) as calls,
-    ):
-        pbx.rtp_source = ("127.0.0.1", 1) if options.pop("strict", False) else None
-        settings = {"url": pbx.url, "password": "secret", "format": "slin", "reconnect_s": 0.01}
-        config = AriConfig.model_validate(settings | options)
-        door = create(config, Server(calls, Hub(), Metrics()))
-        await door.start()
-        try:
-            await door.connected.wait()
-            yield House(door, pbx, heard, calls)
-        finally:
-            await door.close()
-
-
-def rtp(samples: Samples, to: str) -> None:
-    """Send audio in packets of 20 ms, all at once."""
-    host, port = to.split(":")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for number, at in enumerate(range(0, len(samples), 160)):
-            payload = encode_payload(samples[at : at + 160], "slin")
-            sender.sendto(bytes(Packet(10, number, at, 7, payload)), (host, int(port)))
-
-
-async def bridged(pbx: FakeAri, count: int = 2) -> None:
-    await pbx.until(lambda: [len(members) for members in pbx.bridges.values()] == [2] * count)
-
-
-def left(pbx: FakeAri) -> list[str]:
-    """Return what of ours is still in Asterisk."""
-    return [each for each in (*pbx.channels, *pbx.bridges) if each.startswith("ruasr.")]
+from ruasr_tel.testing.calls import running_calls
+from ruasr_tel_adapters.ari import AriConfig, create
+from tests.adapters.ari.bench import CHANNEL, SECOND, bridged, house, left, rtp, snoop
+from tests.adapters.ari.fake_ari import fake_ari
 
 
 async def test_a_call_is_a_dialogue_of_two_legs_while_the_dialplan_goes_on() -> None:
@@ -110,10 +53,6 @@ async def test_a_call_is_a_dialogue_of_two_legs_while_the_dialplan_goes_on() -> 
     assert (variables["RUASR_TEXT"], variables["RUASR_CALLEE_TEXT"]) == (first, second)
     assert first.startswith("слово")
     assert "RUASR_STATUS" not in variables
-
-
-def snoop(at: House, spy: str) -> str:
-    return next(each for each in at.pbx.channels if each.startswith(f"ruasr.ruasr.snoop.{spy}."))
 
 
 async def test_ask_waits_for_the_first_answer_and_hands_it_to_the_dialplan() -> None:
@@ -213,17 +152,44 @@ async def test_audiosocket_brings_the_same() -> None:
     assert ledger.received >= len(SECOND)
 
 
-async def test_rtp_of_another_sender_is_not_heard() -> None:
+async def test_rtp_of_another_sender_is_not_heard_but_counted_and_said_once() -> None:
     with capture_logs() as logs:
         async with house(strict=True) as at:
-            await at.pbx.call(CHANNEL, "parties=caller")
+            await at.pbx.call(CHANNEL, "parties=caller", linked="1795346039.9")
             await bridged(at.pbx, 1)
             rtp(SECOND, at.pbx.media("in")["external_host"])
+            await at.until_counted("ruasr_packets_total", 80, fate="foreign")
             await at.pbx.hang_up(CHANNEL)
             (ended,) = await at.heard.until(CallEnded)
+            assert at.counted("ruasr_bad_messages_total", kind="foreign") == 80
     assert [ledger.received for ledger in ended.ledgers.values()] == [0]
     (line,) = [line for line in logs if line["event"] == "ari audio"]
-    assert line["foreign"] >= 1
+    assert line["foreign"] == 80
+    (line,) = [line for line in logs if line["event"] == "bad message"]
+    assert (line["call_id"], line["kind"]) == ("1795346039.9", "foreign")
+    assert line["error"].startswith("RTP from 127.0.0.1:")
+
+
+async def test_what_is_lost_late_or_overtaken_is_counted_and_in_the_ledger_to_the_sample() -> None:
+    async with house() as at:
+        await at.pbx.call(CHANNEL, "parties=caller")
+        await bridged(at.pbx, 1)
+        to = at.pbx.media("in")["external_host"]
+        order = [n for n in range(80) if n not in (10, 11, 40)]
+        order[30], order[31] = order[31], order[30]  # 32 and 33 change places
+        rtp(SECOND, to, [*order, 60])
+        await at.until_counted("ruasr_packets_total", 78, fate="received")
+        await at.pbx.hang_up(CHANNEL)
+        (ended,) = await at.heard.until(CallEnded)
+        fates = ("received", "lost", "reordered", "late")
+        assert [at.counted("ruasr_packets_total", fate=each) for each in fates] == [78, 3, 1, 1]
+        told = at.counted("ruasr_concealed_seconds_total", reason="lost")
+        assert told == pytest.approx(3 * 160 / 8000)
+    (ledger,) = ended.ledgers.values()
+    assert ledger.concealed["lost"] == 3 * 160
+    assert ledger.difference == 0
+    late = sum(ledger.dropped.values()) + ledger.concealed.get("not sent", 0)  # before the first
+    assert ledger.received - late == len(SECOND)
 
 
 async def test_a_full_server_sends_the_channel_on() -> None:

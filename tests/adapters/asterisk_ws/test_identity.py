@@ -5,7 +5,7 @@ from ruasr_tel.errors import ProtocolError
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.asterisk_ws import identity
 from ruasr_tel_adapters.asterisk_ws.identity import Name, Registry, Uri, parse_uri
-from ruasr_tel_adapters.asterisk_ws.wire import Format, MediaStart
+from ruasr_tel_adapters.wires.chan_websocket import Format, MediaStart
 
 
 def start(channel_id: str = "1.2", **variables: str) -> MediaStart:

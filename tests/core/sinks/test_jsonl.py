@@ -30,7 +30,12 @@ UNSURE = Final(
     reason="endpoint",
 )
 ENDED = CallEnded(
-    CALL, AT, "eof", 2.5, finals=1, ledgers={LEG: Ledger(8000, 1000, 600, 300, {"late": 90})}
+    CALL,
+    AT,
+    "eof",
+    2.5,
+    finals=1,
+    ledgers={LEG: Ledger(8000, 1000, 600, 300, {"late": 90}, {"lost": 40})},
 )
 
 
@@ -77,6 +82,7 @@ def test_the_end_of_a_call_tells_where_its_audio_went() -> None:
             "decoded": 600,
             "silence": 300,
             "dropped": {"late": 90},
+            "concealed": {"lost": 40},
             "difference": 10,
         }
     }

@@ -97,6 +97,7 @@ def test_the_end_of_a_call_accounts_for_each_leg() -> None:
         "decoded": 600,
         "silence": 300,
         "dropped": {"not decoded": 100},
+        "concealed": {},
         "difference": 0,
     }
     assert (call["event"], call["reason"], call["duration_s"], call["finals"]) == (

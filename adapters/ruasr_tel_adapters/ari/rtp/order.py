@@ -4,7 +4,7 @@ A recogniser needs no playout clock, so nothing waits that is in order: a packet
 an earlier one is missing, and for as many packets as `depth` allows.
 """
 
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -35,20 +35,24 @@ class Missing:
 
 InOrder: TypeAlias = Packet | Missing
 
+Count: TypeAlias = Callable[[str, int], None]
+"""Takes a name and how many more there were."""
+
 
 class Reorder:
     """The packets of one port, in order.
 
-    `counts` has: `lost`, `late` (it came twice, or after it was given up), `reordered`, `stray` (a
+    Counted are: `lost`, `late` (it came twice, or after it was given up), `reordered`, `stray` (a
     sequence number out of range) and `restarted` (another SSRC, or another numbering).
 
     Args:
         depth: packets that are held for a missing one; 0 takes everything as it comes.
         max_gap_samples: a timestamp that jumps farther, or back, tells nothing about time.
+        count: told what to count, and how many.
     """
 
-    def __init__(self, depth: int, max_gap_samples: int) -> None:
-        self.counts: Counter[str] = Counter()
+    def __init__(self, depth: int, max_gap_samples: int, count: Count) -> None:
+        self._count = count
         self._depth = depth
         self._max_gap_samples = max_gap_samples
         self._ssrc: int | None = None
@@ -73,7 +77,7 @@ class Reorder:
             return out + self._out_of_range(packet, samples, SEQUENCES - ahead)
         self._bad = None
         if packet.sequence in self._held:
-            self.counts["late"] += 1
+            self._count("late", 1)
             return out
         if ahead:
             self._held[packet.sequence] = (packet, samples)
@@ -81,7 +85,7 @@ class Reorder:
                 out += self._give_up()
             return out
         if self._held:
-            self.counts["reordered"] += 1
+            self._count("reordered", 1)
         return out + self._emit(packet, samples) + self._ready()
 
     def flush(self) -> list[InOrder]:
@@ -95,7 +99,7 @@ class Reorder:
         """Begin anew with a packet of another stream."""
         out = self.flush()
         if self._ssrc is not None:
-            self.counts["restarted"] += 1
+            self._count("restarted", 1)
         self._ssrc, self._next = packet.ssrc, packet.sequence
         self._due_timestamp, self._lost, self._bad = None, 0, None
         return out
@@ -103,10 +107,10 @@ class Reorder:
     def _out_of_range(self, packet: Packet, samples: int, behind: int) -> list[InOrder]:
         """Count a late packet or a stray; two strays in a row are a sender that began anew."""
         if behind <= MAX_MISORDER:
-            self.counts["late"] += 1
+            self._count("late", 1)
             return []
         if packet.sequence != self._bad:
-            self.counts["stray"] += 1
+            self._count("stray", 1)
             self._bad = (packet.sequence + 1) % SEQUENCES
             return []
         return self._restart(packet) + self._emit(packet, samples)
@@ -115,7 +119,7 @@ class Reorder:
         """Stop waiting for what is before the oldest held packet."""
         oldest = min(self._held, key=lambda sequence: (sequence - self._next) % SEQUENCES)
         missing = (oldest - self._next) % SEQUENCES
-        self.counts["lost"] += missing
+        self._count("lost", missing)
         self._lost += missing
         self._next = oldest
         return self._ready()

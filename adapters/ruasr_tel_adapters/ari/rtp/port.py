@@ -39,6 +39,14 @@ class Listener(Protocol):
         """Take a key press."""
         ...
 
+    def count(self, fate: str, packets: int) -> None:
+        """Count packets by what became of them."""
+        ...
+
+    def bad(self, kind: str, said: str) -> None:
+        """Take note of what is against the protocol: a kind, and what it was in a sentence."""
+        ...
+
 
 class RtpPort(asyncio.DatagramProtocol):
     """Hears the RTP of one leg; packets of other senders are counted and left out.
@@ -68,7 +76,7 @@ class RtpPort(asyncio.DatagramProtocol):
         self._event_type = event_type
         self._listener = listener
         self._on_close = on_close
-        self._order = Reorder(depth, round(MAX_GAP_S * RATE_HZ[format_]))
+        self._order = Reorder(depth, round(MAX_GAP_S * RATE_HZ[format_]), self._count)
         self._keys = Keys()
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -91,16 +99,19 @@ class RtpPort(asyncio.DatagramProtocol):
         """Take one datagram; nothing that is in it can be an error of ours."""
         address = (addr[0], addr[1])
         if self.source is not None and address != self.source:
-            self.counts["foreign"] += 1
+            self._count("foreign", 1)
+            host, port = address
+            self._listener.bad("foreign", f"RTP from {host}:{port}, which is not the PBX channel")
             return
         try:
             packet = Packet.parse(data)
             self._take(packet)
-        except ProtocolError:
-            self.counts["malformed"] += 1
+        except ProtocolError as error:
+            self._count("malformed", 1)
+            self._listener.bad("malformed", str(error))
             return
         self.source = address
-        self.counts["received"] += 1
+        self._count("received", 1)
 
     def close(self) -> None:
         """Hear what is held, then no more; idempotent."""
@@ -110,8 +121,11 @@ class RtpPort(asyncio.DatagramProtocol):
         self._say(self._order.flush())
         for digit in self._keys.flush():
             self._listener.key(digit)
-        self.counts.update(self._order.counts)
         self._on_close(self)
+
+    def _count(self, fate: str, packets: int) -> None:
+        self.counts[fate] += packets
+        self._listener.count(fate, packets)
 
     def _take(self, packet: Packet) -> None:
         if packet.payload_type == self._payload_type:
@@ -120,7 +134,7 @@ class RtpPort(asyncio.DatagramProtocol):
             KeyPress.parse(packet.payload)
             samples = 0
         else:
-            self.counts["other payload"] += 1
+            self._count("other payload", 1)
             samples = 0
         self._say(self._order.push(packet, samples))
 

@@ -1,5 +1,7 @@
 """Packets come in any order, twice, or not at all; what comes out is in order and accounted for."""
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +10,17 @@ from ruasr_tel_adapters.ari.rtp.wire import Packet
 
 FRAME = 160
 DEPTH = 5
+
+
+class Order(Reorder):
+    """Keeps what it counts."""
+
+    def __init__(self, depth: int, max_gap_samples: int) -> None:
+        self.counts: Counter[str] = Counter()
+        super().__init__(depth, max_gap_samples, self._add)
+
+    def _add(self, fate: str, packets: int) -> None:
+        self.counts[fate] += packets
 
 
 def packet(number: int, start: int = 65_530, ssrc: int = 1, at: int | None = None) -> Packet:
@@ -24,7 +37,7 @@ def numbers(out: list[InOrder]) -> list[int]:
     return [number_of(each) for each in out if isinstance(each, Packet)]
 
 
-def run(order: Reorder, packets: list[Packet], samples: int = FRAME) -> list[InOrder]:
+def run(order: Order, packets: list[Packet], samples: int = FRAME) -> list[InOrder]:
     out = [each for one in packets for each in order.push(one, samples)]
     return out + order.flush()
 
@@ -42,7 +55,7 @@ def test_out_comes_every_packet_once_in_order_and_every_sample_is_accounted_for(
         [(number + (delays[number] if number else 0), number) for number in sent]
         + [(number + DEPTH, number) for number in sent if number in again and number]
     )
-    order = Reorder(DEPTH, 10**6)
+    order = Order(DEPTH, 10**6)
     out = run(order, [packet(number) for _, number in queue])
     # Packets that are late by less than the depth come out whole, if none is missing meanwhile.
     assert numbers(out) == sorted(set(numbers(out)))
@@ -65,7 +78,7 @@ def test_no_sequence_of_packets_brings_out_more_than_came_in(data: st.DataObject
         st.just(b""),
     )
     packets = data.draw(st.lists(wild, max_size=50))
-    order = Reorder(DEPTH, 8000)
+    order = Order(DEPTH, 8000)
     out = run(order, packets)
     audio = [each for each in out if isinstance(each, Packet)]
     assert all(each in packets for each in audio)
@@ -74,12 +87,12 @@ def test_no_sequence_of_packets_brings_out_more_than_came_in(data: st.DataObject
 
 
 def test_what_is_in_order_never_waits() -> None:
-    order = Reorder(DEPTH, 10**6)
+    order = Order(DEPTH, 10**6)
     assert [numbers(order.push(packet(n), FRAME)) for n in range(20)] == [[n] for n in range(20)]
 
 
 def test_a_missing_packet_is_waited_for_and_then_given_up() -> None:
-    order = Reorder(2, 10**6)
+    order = Order(2, 10**6)
     order.push(packet(0), FRAME)
     assert order.push(packet(2), FRAME) == []
     assert order.push(packet(3), FRAME) == []
@@ -91,7 +104,7 @@ def test_a_missing_packet_is_waited_for_and_then_given_up() -> None:
 
 
 def test_silence_of_the_sender_is_no_loss() -> None:
-    order = Reorder(DEPTH, 10**6)
+    order = Order(DEPTH, 10**6)
     order.push(packet(0), FRAME)
     (gap, _) = order.push(packet(1, at=51), FRAME)
     assert gap == Missing(50 * FRAME, 0)
@@ -99,14 +112,14 @@ def test_silence_of_the_sender_is_no_loss() -> None:
 
 
 def test_a_timestamp_that_jumps_back_or_far_tells_nothing() -> None:
-    order = Reorder(DEPTH, 8000)
+    order = Order(DEPTH, 8000)
     order.push(packet(0), FRAME)
     assert numbers(order.push(packet(1, at=-40), FRAME)) == [1]
     assert len(order.push(packet(2, at=5000), FRAME)) == 1
 
 
 def test_a_packet_without_audio_takes_a_number_and_no_time() -> None:
-    order = Reorder(DEPTH, 10**6)
+    order = Order(DEPTH, 10**6)
     order.push(packet(0), FRAME)
     assert numbers(order.push(packet(1, at=1), 0)) == [1]
     assert numbers(order.push(packet(2, at=1), 0)) == [2]
@@ -114,7 +127,7 @@ def test_a_packet_without_audio_takes_a_number_and_no_time() -> None:
 
 
 def test_another_source_begins_anew() -> None:
-    order = Reorder(DEPTH, 10**6)
+    order = Order(DEPTH, 10**6)
     order.push(packet(0), FRAME)
     order.push(packet(2), FRAME)
     out = order.push(packet(9, start=20_000, ssrc=2, at=999), FRAME)
@@ -123,7 +136,7 @@ def test_another_source_begins_anew() -> None:
 
 
 def test_two_strays_in_a_row_are_a_sender_that_began_anew() -> None:
-    order = Reorder(DEPTH, 10**6)
+    order = Order(DEPTH, 10**6)
     order.push(packet(0, start=0), FRAME)
     assert order.push(packet(0, start=30_000), FRAME) == []
     assert numbers(order.push(packet(1, start=0), FRAME)) == [1]

@@ -1,34 +1,16 @@
 """A UDP port on loopback hears one sender."""
 
-import asyncio
 import socket
 
 import numpy as np
 import pytest
 
 from ruasr_tel.errors import Overloaded
-from ruasr_tel.testing.calls import TIMEOUT_S
-from ruasr_tel.types import Samples
 from ruasr_tel_adapters.ari.rtp.port import RtpPort, RtpPorts
 from ruasr_tel_adapters.ari.rtp.wire import KeyPress, Packet, encode_payload
+from tests.adapters.ari.ear import Ear
 
 LOOKED_AT = ("received", "foreign", "malformed")
-
-
-class Ear:
-    """Writes down what a port says, in order."""
-
-    def __init__(self) -> None:
-        self.said: list[object] = []
-
-    def hear(self, samples: Samples) -> None:
-        self.said.append(samples.tolist())
-
-    def miss(self, samples_count: int, *, lost: bool) -> None:
-        self.said.append((samples_count, lost))
-
-    def key(self, digit: str) -> None:
-        self.said.append(digit)
 
 
 def make(ear: Ear, depth: int = 2) -> RtpPort:
@@ -41,11 +23,9 @@ def audio(sequence: int, *samples: int, timestamp: int | None = None) -> bytes:
     return bytes(Packet(10, sequence, at, 7, payload))
 
 
-async def received(port: RtpPort, total: int) -> None:
+async def received(ear: Ear, total: int) -> None:
     """Wait until the port has looked at so many datagrams."""
-    async with asyncio.timeout(TIMEOUT_S):
-        while sum(port.counts[name] for name in LOOKED_AT) < total:  # noqa: ASYNC110 - they count
-            await asyncio.sleep(0)
+    await ear.until(lambda: sum(ear.counted[name] for name in LOOKED_AT) >= total)
 
 
 async def test_it_hears_audio_gaps_and_keys_of_its_sender_and_counts_the_rest() -> None:
@@ -58,17 +38,19 @@ async def test_it_hears_audio_gaps_and_keys_of_its_sender_and_counts_the_rest() 
         to = ("127.0.0.1", port.port)
         pbx.sendto(audio(0, 1, -2), to)
         stranger.sendto(audio(1, 9, 9), to)
+        intruder = stranger.getsockname()[1]
         pbx.sendto(b"not RTP", to)
         pbx.sendto(bytes(Packet(13, 1, 0, 7, b"\x40")), to)  # comfort noise, RFC 3389
         pbx.sendto(bytes(Packet(101, 2, 2, 7, bytes(KeyPress(5, True, 160)))), to)
         pbx.sendto(bytes(Packet(101, 3, 2, 7, b"")), to)
         pbx.sendto(audio(3, 3, 4, timestamp=6), to)
         pbx.sendto(audio(5, 7, 8, timestamp=12), to)
-        await received(port, 8)
+        await received(ear, 8)
         assert ear.said == [[1, -2], "5", (4, False), [3, 4]]
         port.close()
         port.close()
     assert ear.said[4:] == [(4, True), [7, 8]]
+    assert ear.counted == port.counts
     assert port.counts == {
         "received": 5,
         "foreign": 1,
@@ -76,6 +58,8 @@ async def test_it_hears_audio_gaps_and_keys_of_its_sender_and_counts_the_rest() 
         "other payload": 1,
         "lost": 1,
     }
+    assert [kind for kind, _ in ear.wrong] == ["foreign", "malformed", "malformed"]
+    assert ear.wrong[0][1] == f"RTP from 127.0.0.1:{intruder}, which is not the PBX channel"
 
 
 async def test_without_a_told_address_the_first_sender_is_the_one() -> None:
@@ -84,9 +68,9 @@ async def test_without_a_told_address_the_first_sender_is_the_one() -> None:
     one, other = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
     with one, other:
         one.sendto(audio(0, 5), ("127.0.0.1", port.port))
-        await received(port, 1)
+        await received(ear, 1)
         other.sendto(audio(1, 6), ("127.0.0.1", port.port))
-        await received(port, 2)
+        await received(ear, 2)
         assert port.source == ("127.0.0.1", one.getsockname()[1])
     port.close()
     assert ear.said == [[5]]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ruasr_tel.audio.codec import Encoding
 from ruasr_tel.errors import ProtocolError
-from ruasr_tel_adapters.asterisk_ws.wire import (
+from ruasr_tel_adapters.wires.chan_websocket import (
     COMMAND_BYTES_MAX,
     Command,
     Event,
