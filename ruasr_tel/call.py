@@ -287,6 +287,8 @@ class Calls:
         call.tick(now_s)
         if call.hang_up and now_s - call.started_s > self.config.max_call_s:
             hang_up, call.hang_up = call.hang_up, None
+            self._metrics.bad_messages.labels(call.door, "too long").inc()
+            _log.warning("a call ran too long", call_id=call.call_id, door=call.door)
             hang_up(f"longer than calls.max_call_s, {self.config.max_call_s:g} s")
         _hand_back(call, call.profile.end.on_time(now_s - call.started_s))
 

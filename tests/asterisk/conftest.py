@@ -10,6 +10,7 @@ from tests.asterisk.chroot import Missing, root
 from tests.asterisk.house import House
 from tests.asterisk.pbx import Asterisk, free_port
 from tests.asterisk.settings import DEFAULT_PORTS
+from tests.asterisk.vosk_module import compiled
 from tests.asterisk.waves import Suite
 
 HERE = Path(__file__).parent
@@ -50,12 +51,18 @@ async def suite() -> AsyncIterator[Suite]:
     except Missing as why:
         pytest.skip(f"no Asterisk: {why}")
     ports = {door: free_port() for door in DEFAULT_PORTS}
-    asterisk = Asterisk(chroot, ports)
-    house = House(ports, asterisk.http)
-    await house.open()
-    await asterisk.start()
+    modules: list[Path] = []
+    without = ""
     try:
-        yield Suite(house, asterisk)
+        modules.append(compiled(chroot))
+    except Missing as why:
+        without = str(why)
+    asterisk = Asterisk(chroot, ports, modules)
+    house = House(ports, asterisk.http)
+    try:
+        await house.open()
+        await asterisk.start()
+        yield Suite(house, asterisk, without)
     finally:
         await asterisk.stop()
         await house.close()

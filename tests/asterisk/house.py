@@ -11,11 +11,13 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import numpy as np
 import yaml
 from pydantic import TypeAdapter
+from yarl import URL
 
 from ruasr_tel import events as kinds
 from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Event, Final
@@ -56,12 +58,17 @@ class House:
         self._ready = False
         self._lost: set[str] = set()  # calls of a server that was killed
 
-    async def open(self) -> None:
-        """Start the server, and wait until every door is open."""
+    async def open(self, **calls: object) -> None:
+        """Start the server, and wait until every door is open.
+
+        Args:
+            calls: settings of the section `calls` that differ.
+        """
         if not self.receiver.url:
             await self.receiver.open()
         file = self._folder / "ruasr.yaml"
         told = configuration(self._ports, self._asterisk_http, self._folder, self.receiver.url)
+        told["calls"] |= calls
         file.write_text(yaml.safe_dump(told), "utf-8")
         self._ready = False
         self._process = await asyncio.create_subprocess_exec(
@@ -99,7 +106,8 @@ class House:
 
     async def get(self, path: str) -> str:
         """Return what the REST door answers."""
-        async with aiohttp.ClientSession() as client, client.get(f"{self._rest}{path}") as answer:
+        url = URL(f"{self._rest}{path}", encoded=True)
+        async with aiohttp.ClientSession() as client, client.get(url) as answer:
             assert answer.status == 200, (path, answer.status, await answer.text())
             return await answer.text()
 
@@ -107,7 +115,7 @@ class House:
         """Return what is kept of a call once its end is; it is written a moment after the event."""
         async with asyncio.timeout(WAIT_S):
             while True:
-                kept: Line = json.loads(await self.get(f"/v1/calls/{call_id}"))
+                kept: Line = json.loads(await self.get(f"/v1/calls/{quote(call_id)}"))
                 if kept["call"]["ended_at"] is not None:
                     return kept
                 await asyncio.sleep(LOOK_S)

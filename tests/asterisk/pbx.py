@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import wave
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -16,7 +16,7 @@ import numpy as np
 from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.types import Samples
 from tests.asterisk.chroot import PROMPTS
-from tests.asterisk.settings import EXAMPLES, files
+from tests.asterisk.settings import EXAMPLES, MODULES_DIR, files
 
 UNPLAYED_SAMPLES = 22
 """Asterisk's WAV reader never plays the last 44 bytes of a file (our measurement)."""
@@ -80,10 +80,12 @@ class Asterisk:
     Args:
         root: from `chroot.root`.
         ports: of our doors.
+        modules: further ones.
     """
 
-    def __init__(self, root: Path, ports: Mapping[str, int]) -> None:
+    def __init__(self, root: Path, ports: Mapping[str, int], modules: Sequence[Path] = ()) -> None:
         self._root = root
+        self._modules = modules
         self._inside = f"/ruasr-suite-{os.getpid()}"
         self._folder = root / self._inside.strip("/")
         self._ami, self.http = free_port(), free_port()
@@ -133,11 +135,26 @@ class Asterisk:
         return (self._folder / "log/full").read_text("utf-8", errors="replace")
 
     def place(
-        self, extension: str, prompt: str, caller: str = "speak", tail: float = 1.5
+        self,
+        extension: str,
+        prompt: str,
+        caller: str = "speak",
+        tail: float = 1.5,
+        **variables: str,
     ) -> PlacedCall:
-        """Begin a call from a caller to an extension of our examples."""
+        """Begin a call from a caller to an extension of our examples.
+
+        Args:
+            extension: who answers.
+            prompt: what the caller plays, by its name or from `whole_frames`.
+            caller: an extension of `settings.CALLERS`.
+            tail: how long it stays silent on the line after that.
+            variables: further ones of both channels.
+        """
         call = PlacedCall(extension)
         self._calls[call.number] = call
+        file = prompt if prompt.startswith("/") else f"{PROMPTS.name}/{prompt}"
+        given = {"PROMPT": file, "TAIL": str(tail)} | variables
         self._act(
             Action="Originate",
             Channel=f"Local/{caller}@callers/n",
@@ -147,7 +164,7 @@ class Asterisk:
             Async="true",
             ChannelId=f"{call.number}-1",
             OtherChannelId=f"{call.number}-2",
-            Variable=f"PROMPT={PROMPTS.name}/{prompt},TAIL={tail}",
+            Variable=",".join(f"{name}={value}" for name, value in given.items()),
         )
         return call
 
@@ -161,17 +178,34 @@ class Asterisk:
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
         return samples[:-UNPLAYED_SAMPLES].astype(np.int16)
 
+    def whole_frames(self, name: str) -> str:
+        """Return a prompt's copy of whole frames of 20 ms, for Playback()."""
+        samples = self.prompt(name)
+        whole = np.zeros(-(-len(samples) // 160) * 160, np.int16)
+        whole[: len(samples)] = samples
+        (self._folder / "prompts" / f"{name}.sln").write_bytes(whole.astype("<i2").tobytes())
+        return f"{self._inside}/prompts/{name}"
+
     def _write_files(self) -> None:
-        for name in ("etc", "run", "log", "lib", "spool", "agi"):
+        for name in ("etc", "run", "log", "lib", "spool", "agi", "modules", "prompts"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
-        for name, text in files(self._inside, self._ami, self.http, self._ports).items():
+        self._link_modules()
+        names = [module.stem for module in self._modules]
+        for name, text in files(self._inside, self._ami, self.http, self._ports, names).items():
             (self._folder / "etc" / name).write_text(text, "utf-8")
         script = self._folder / "agi/ruasr_eagi.py"
         shutil.copy(EXAMPLES / "eagi/ruasr_eagi.py", script)
         script.chmod(0o755)
         owner = (self._root / "var/lib/asterisk").stat()
         for path in (self._folder, *self._folder.rglob("*")):
-            os.chown(path, owner.st_uid, owner.st_gid)
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+    def _link_modules(self) -> None:
+        """Make a folder of every module: Asterisk has one, and the package's stays as it is."""
+        for module in [*(self._root / MODULES_DIR).glob("*.so"), *self._modules]:
+            link = self._folder / "modules" / module.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(f"/{module.relative_to(self._root)}")
 
     async def _connect(self) -> asyncio.StreamReader:
         while True:

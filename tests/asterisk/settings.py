@@ -1,10 +1,12 @@
 """What the Asterisk of the suite is told: our examples, callers; it listens on loopback alone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[2] / "dialplan_examples/asterisk"
+
+MODULES_DIR = "usr/lib/x86_64-linux-gnu/asterisk/modules"
 
 MODULES = [
     "res_sorcery_config",
@@ -109,9 +111,27 @@ exten => press,1,Answer()
  same => n,Hangup()
 """
 
+RULES = """
+[rules]
+exten => audiosocket,1,Answer()
+ same => n,Set(CALL_UUID=${IF($["${NAME}" = ""]?${UUID()}:${NAME})})
+ same => n,Set(TOLD=${CURL(http://127.0.0.1:49153/v1/calls/${CALL_UUID},profile=${RULE})})
+ same => n,Dial(AudioSocket/127.0.0.1:9092/${CALL_UUID}/c(slin),10,g)
+ same => n,Verbose(1,handed back: ${DIALSTATUS} ${HANGUPCAUSE})
+ same => n,Hangup()
+exten => websocket,1,Answer()
+ same => n,Set(__RUASR_CALL_ID=${IF($["${NAME}" = ""]?${UUID()}:${NAME})})
+ same => n,Set(__RUASR_PROFILE=${RULE})
+ same => n,Dial(WebSocket/ruasr/c(slin)f(json)v(uuid=${RUASR_CALL_ID}),10,g)
+ same => n,Verbose(1,handed back: ${DIALSTATUS} ${HANGUPCAUSE})
+ same => n,Hangup()
+"""
+"""Our examples once more, with a profile (and a name) that the caller chooses."""
+
 INCLUDED = {
     "audiosocket.conf": "ruasr-audiosocket",
     "speech_aeap.conf": "ruasr-speech-aeap",
+    "speech_vosk.conf": "ruasr-speech-vosk",
     "chan_websocket.conf": "ruasr-websocket",
     "eagi.conf": "ruasr-eagi",
     "ari.conf": "ruasr-ari",
@@ -127,7 +147,9 @@ DEFAULT_PORTS = {
 }
 
 
-def files(folder: str, ami: int, http: int, ports: Mapping[str, int]) -> dict[str, str]:
+def files(
+    folder: str, ami: int, http: int, ports: Mapping[str, int], modules: Sequence[str] = ()
+) -> dict[str, str]:
     """Return every configuration file by name.
 
     Args:
@@ -135,6 +157,7 @@ def files(folder: str, ami: int, http: int, ports: Mapping[str, int]) -> dict[st
         ami: port of the manager.
         http: port of ARI and of WebSocket/INCOMING.
         ports: of our doors by name; they take the place of the defaults in our examples.
+        modules: to load besides `MODULES`.
     """
     empty = ("acl", "ccss", "features", "udptl", "pjproject", "stasis", "musiconhold", "cdr", "cel")
     examples = {
@@ -146,7 +169,7 @@ def files(folder: str, ami: int, http: int, ports: Mapping[str, int]) -> dict[st
         **{f"{name}.conf": "[general]\n" for name in empty},
         "asterisk.conf": _asterisk(folder),
         "modules.conf": "[modules]\nautoload = no\n"
-        + "".join(f"load = {module}.so\n" for module in MODULES),
+        + "".join(f"load = {module}.so\n" for module in (*MODULES, *modules)),
         "logger.conf": "[logfiles]\nfull => notice,warning,error,verbose\n",
         "indications.conf": "[general]\ncountry = ru\n[ru]\ndial = 425\n",
         "rtp.conf": "[general]\nrtpstart = 24000\nrtpend = 24999\n",
@@ -159,13 +182,25 @@ def files(folder: str, ami: int, http: int, ports: Mapping[str, int]) -> dict[st
         "websocket_client.conf": _moved(
             (EXAMPLES / "websocket_client.conf").read_text("utf-8"), ports
         ),
-        "extensions.conf": f"[general]\nstatic = yes\n[suite]\n{contexts}\n{includes}\n{CALLERS}",
+        "res_speech_vosk.conf": _moved(
+            (EXAMPLES / "res_speech_vosk.conf").read_text("utf-8"), ports
+        ),
+        "extensions.conf": f"[general]\nstatic = yes\n[suite]\ninclude => rules\n{contexts}\n"
+        f"{includes}\n{CALLERS}{_moved(RULES, ports)}",
     }
+
+
+PROFILES: dict[str, object] = {
+    "question": {"end": {"after_final": True}},
+    "word": {"end": {"phrases": ["оператора"]}},
+    "time": {"end": {"after_s": 1.5}},
+}
+"""Rules that hand a call back."""
 
 
 def configuration(
     ports: Mapping[str, int], asterisk_http: int, folder: Path, webhook: str
-) -> dict[str, object]:
+) -> dict[str, dict[str, object]]:
     """Return what `ruasr.yaml` says.
 
     Args:
@@ -187,7 +222,7 @@ def configuration(
         "reconnect_max_s": 0.5,
     }
     return {
-        "doors": doors,
+        "doors": {**doors},
         "log": {"format": "json", "level": "debug"},
         "sinks": {"jsonl": {"path": "/dev/stdout"}},
         "store": {"url": f"sqlite:///{folder}/ruasr.db"},
@@ -196,7 +231,7 @@ def configuration(
         "fetch": {"allow_cidrs": ["127.0.0.0/8"]},
         "webhooks": {"call_url": webhook},
         "calls": {"drain_s": 0},
-        "profiles": {"question": {"end": {"after_final": True}}},
+        "profiles": PROFILES,
     }
 
 
@@ -210,7 +245,7 @@ def _moved(text: str, ports: Mapping[str, int]) -> str:
 def _asterisk(folder: str) -> str:
     return f"""[directories]
 astetcdir => {folder}/etc
-astmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules
+astmoddir => {folder}/modules
 astvarlibdir => {folder}/lib
 astdbdir => {folder}/lib
 astkeydir => {folder}/lib

@@ -10,7 +10,7 @@ import pytest_asyncio
 from ruasr_tel.audio.codec import Decoder, Encoding, encode
 from ruasr_tel.types import Samples
 from tests.asterisk.pbx import PlacedCall
-from tests.asterisk.waves import CROWD, CROWDED, DOORS, PROMPT, Suite
+from tests.asterisk.waves import CROWD, CROWDED, DOORS, ENDLESS, LONGEST_S, PROMPT, QUESTION, Suite
 from tests.e2e.letters import character_error, transcripts
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the suite
@@ -40,13 +40,19 @@ async def hung_up(suite: Suite) -> Mapping[str, PlacedCall]:
 
 
 @in_turn
-async def unserved(suite: Suite) -> Mapping[str, PlacedCall]:
+async def unserved(suite: Suite) -> tuple[Mapping[str, PlacedCall], Mapping[str, PlacedCall]]:
     return await suite.down()
 
 
 @in_turn
 async def served_again(suite: Suite) -> Mapping[str, PlacedCall]:
     return await suite.speech()
+
+
+@in_turn
+async def endless(suite: Suite, served_again: Mapping[str, PlacedCall]) -> Mapping[str, PlacedCall]:
+    assert served_again
+    return suite.endless()
 
 
 @in_turn
@@ -188,20 +194,50 @@ async def test_a_hangup_in_mid_word_keeps_what_was_said(
     assert suite.house.text(call.call_id)
 
 
+NO_SERVER = {
+    "FAILED",  # TRYSTATUS
+    "CHANUNAVAIL 38",
+    "CHANUNAVAIL 3",
+    "CHANUNAVAIL 0",
+    "refused or not there",
+    "NOSERVER",
+}
+
+
+@every_door
+async def test_a_server_that_dies_leaves_the_dialplan_and_the_history(
+    suite: Suite,
+    unserved: tuple[Mapping[str, PlacedCall], Mapping[str, PlacedCall]],
+    extension: str,
+    note: Note,
+) -> None:
+    note(extension, "died")
+    call = unserved[0][extension]
+    told = [line for line in call.said if ": " in line]
+    assert told or "conversation" in DOORS[extension]  # which says nothing where it heard nothing
+    kept = await suite.house.history(call.call_id)
+    assert kept["call"]["reason"] == "killed"
+
+
 @every_door
 async def test_without_a_server_the_dialplan_goes_on(
-    unserved: Mapping[str, PlacedCall], extension: str, note: Note
+    unserved: tuple[Mapping[str, PlacedCall], Mapping[str, PlacedCall]],
+    extension: str,
+    note: Note,
 ) -> None:
     note(extension, "down")
-    (told,) = [line for line in unserved[extension].said if ": " in line][-1:]
-    assert told.partition(": ")[2].strip() in {
-        "FAILED",  # TRYSTATUS
-        "CHANUNAVAIL 38",
-        "CHANUNAVAIL 3",
-        "CHANUNAVAIL 0",
-        "refused or not there",
-        "NOSERVER",
-    }
+    (told,) = [line for line in unserved[1][extension].said if ": " in line][-1:]
+    assert told.partition(": ")[2].strip() in NO_SERVER
+
+
+async def test_without_a_server_the_answer_is_empty(
+    unserved: tuple[Mapping[str, PlacedCall], Mapping[str, PlacedCall]],
+    record_property: Callable[[str, object], None],
+) -> None:
+    record_property("door", QUESTION)
+    record_property("case", "down")
+    call = unserved[1]["9005"]
+    assert (call.variables["TRYSTATUS"], call.variables["RUASR_TEXT"]) == ("FAILED", "")
 
 
 @every_door
@@ -215,13 +251,33 @@ async def test_a_server_that_was_restarted_is_called_again(
 
 
 @pytest.mark.parametrize("extension", CROWDED)
-async def test_thirty_calls_at_once(suite: Suite, extension: str, note: Note) -> None:
+async def test_thirty_calls_at_once(
+    suite: Suite, endless: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
     note(extension, f"{CROWD} calls")
+    assert endless  # that nobody hangs up may disturb nobody
     calls: Sequence[PlacedCall] = await suite.crowd(extension)
     assert len({call.call_id for call in calls}) == CROWD
     for call in calls:
         await accounted(suite, call)
         assert character_error(suite.house.text(call.call_id), SAID) < WORST
+
+
+@pytest.mark.parametrize("extension", ENDLESS)
+async def test_a_pbx_that_never_hangs_up_is_hung_up_on(
+    suite: Suite, endless: Mapping[str, PlacedCall], extension: str, note: Note
+) -> None:
+    note(extension, "endless")
+    call = endless[extension]
+    await suite.ends([call])
+    await accounted(suite, call)
+    assert LONGEST_S <= (await suite.house.ended(call.call_id)).duration_s + 1 < LONGEST_S + 3
+    (line,) = suite.house.journal(call.call_id, "a call ran too long")
+    door = suite.house.door(call.call_id)
+    assert line["door"] == door
+    counted = await suite.house.counter("ruasr_bad_messages_total", door=door, kind="too long")
+    assert counted >= 1
+    assert [told for told in call.said if ": " in told]  # the dialplan went on
 
 
 @every_door

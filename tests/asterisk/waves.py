@@ -27,8 +27,16 @@ DOORS = {
 }
 """Extensions of our examples, and what they show."""
 
+QUESTION = "9005 AudioSocket(), CURL()"
+"""One more, which answers a question."""
+
 PROMPT = "agent-loggedoff"
 END_S = 4 * TIMEOUT_S
+
+LONGEST_S = 10
+"""The smallest `calls.max_call_s` there is."""
+ENDLESS = ("9001", "9003", "9023", "9032")
+"""One extension of each way in that has no end of its own before that."""
 
 CROWD = 30
 CROWDED = ("9001", "9003", "9021", "9032", "9041")
@@ -37,10 +45,15 @@ CROWDED = ("9001", "9003", "9021", "9032", "9041")
 
 @dataclass
 class Suite:
-    """The running parts."""
+    """The running parts.
+
+    Attributes:
+        without_vosk: why Asterisk has no res_speech_vosk; empty where it has it.
+    """
 
     house: House
     asterisk: Asterisk
+    without_vosk: str = ""
 
     async def all(self, place: Callable[[str], PlacedCall]) -> dict[str, PlacedCall]:
         """Place a call to every extension at once, and wait for their ends."""
@@ -94,13 +107,27 @@ class Suite:
         await self.idle()
         return calls
 
-    async def down(self) -> dict[str, PlacedCall]:
-        """Let callers speak while there is no server."""
-        await self.house.close()
+    async def down(self) -> tuple[dict[str, PlacedCall], dict[str, PlacedCall]]:
+        """Kill the server under calls to every door; let others speak while there is none.
+
+        Return the former and the latter. The next server ends calls that nobody hangs up.
+        """
+        calls = {extension: self.asterisk.place(extension, PROMPT) for extension in DOORS}
+        await asyncio.gather(*(self._speaks(call) for call in calls.values()))
+        await self.house.kill()
+        await self.ends(list(calls.values()))
         try:
-            return await self.all(lambda each: self.asterisk.place(each, "digits/8", tail=0.1))
+            later = {
+                each: self.asterisk.place(each, "digits/8", tail=0.1) for each in (*DOORS, "9005")
+            }
+            await self.ends(list(later.values()))
         finally:
-            await self.house.open()
+            await self.house.open(max_call_s=LONGEST_S)
+        return calls, later
+
+    def endless(self) -> dict[str, PlacedCall]:
+        """Let callers come who never hang up."""
+        return {each: self.asterisk.place(each, PROMPT, tail=10 * LONGEST_S) for each in ENDLESS}
 
     async def killed(self) -> dict[str, PlacedCall]:
         """Kill Asterisk under calls to every door; start it again."""

@@ -14,6 +14,7 @@ from ruasr_tel.app_models import VAD_MODEL
 from ruasr_tel.audio.codec import Decoder, Encoding, encode
 from ruasr_tel.audio.resample import Downsampler, resample
 from ruasr_tel.call import Calls
+from ruasr_tel.metrics import Metrics
 from ruasr_tel.models.catalog import default_models_dir
 from ruasr_tel.testing import running_calls
 from ruasr_tel.types import CallId, Samples, Waveform
@@ -97,7 +98,9 @@ async def _frames() -> None:
     def row(name: str, us: float, seconds: float) -> None:
         made.add_row(name, f"{us:.2f}", f"{us / seconds / 1000:.3f}")
 
-    session = Session(AudioSocketConfig(), cast(Calls, _NoCalls()), set(), time.monotonic)
+    session = Session(
+        AudioSocketConfig(), cast(Calls, _NoCalls()), set(), time.monotonic, Metrics()
+    )
     session.connection_made(_Nowhere())
     session.data_received(encode_uuid(UUID(int=1)))
     row("parse a message", cost_us(partial(MessageParser().feed, data)), FRAME_S)

@@ -267,9 +267,13 @@ async def test_a_call_that_runs_too_long_is_asked_to_hang_up_once() -> None:
         open_call(calls, "deaf")  # nobody to ask: a file
         forward(9)
         open_call(calls, "short", hang_up=asked.put_nowait)
-        forward(2)
         async with asyncio.timeout(TIMEOUT_S):
-            assert await asked.get() == "longer than calls.max_call_s, 10 s"
+            with capture_logs() as logs:
+                forward(2)
+                assert await asked.get() == "longer than calls.max_call_s, 10 s"
+            assert [(line["event"], line["call_id"]) for line in logs] == [
+                ("a call ran too long", "long")
+            ]
             forward(9)
             assert await asked.get() == "longer than calls.max_call_s, 10 s"
         assert asked.empty()
@@ -302,7 +306,11 @@ async def test_a_door_that_cannot_hang_up_does_not_stop_the_clock_of_the_others(
             open_call(calls, "two", hang_up=asked.put_nowait)
             forward(11)
             await asyncio.wait_for(asked.get(), TIMEOUT_S)
-    assert [(line["event"], line["call_id"]) for line in logs] == [("a call's tick failed", "one")]
+    assert [(line["event"], line["call_id"]) for line in logs] == [
+        ("a call ran too long", "one"),
+        ("a call's tick failed", "one"),
+        ("a call ran too long", "two"),
+    ]
 
 
 async def test_audio_that_no_ledger_entry_explains_is_an_error_in_the_log(

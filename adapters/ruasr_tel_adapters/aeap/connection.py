@@ -210,8 +210,11 @@ class Connection:
         """
         if self._codec is None:
             raise ProtocolError("audio or digits before the setup")
-        call_id = free_id(self._settings.call_id or CallId(str(uuid4())), self._calls)
+        wanted = self._settings.call_id or CallId(str(uuid4()))
+        call_id = free_id(wanted, self._calls)
         self._log = self._log.bind(call_id=call_id)
+        if call_id != wanted:
+            self._bad("id in use", f"a running call has the id {wanted}")
         try:
             self._call = self._calls.open(
                 door=DOOR,

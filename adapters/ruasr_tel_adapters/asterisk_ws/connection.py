@@ -154,6 +154,8 @@ class Connection:
         name = desk.registry.name(start, self._uri, str(uuid4()))
         call_id = free_id(name.call_id, desk.calls)
         self._log = self._log.bind(call_id=call_id)
+        if call_id != name.call_id:
+            self._bad("id in use", f"a running call has the id {name.call_id}")
         self._note(name)
         try:
             self._call = desk.calls.open(

@@ -10,6 +10,6 @@ __all__ = ["ADAPTER", "AudioSocketConfig", "AudioSocketDoor", "create"]
 ADAPTER = Adapter(
     name="audiosocket",
     config=AudioSocketConfig,
-    create=lambda config, server: create(config, server.calls),
+    create=lambda config, server: create(config, server.calls, server.metrics),
     phone=AudioSocketPhone(),
 )

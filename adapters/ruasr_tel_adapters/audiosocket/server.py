@@ -8,6 +8,7 @@ import structlog
 
 from ruasr_tel.call import Calls
 from ruasr_tel.errors import ConfigError, PortTaken
+from ruasr_tel.metrics import Metrics
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.session import Session
 from ruasr_tel_adapters.wires.audiosocket import FRAME_S
@@ -19,7 +20,7 @@ MAX_LATE_S: Final = 0.1
 """A late timer makes up for at most this: frames sent at once crowd Asterisk's queue."""
 
 
-def create(config: AudioSocketConfig, calls: Calls) -> "AudioSocketDoor":
+def create(config: AudioSocketConfig, calls: Calls, metrics: Metrics) -> "AudioSocketDoor":
     """Return the door; it does not listen yet.
 
     Raises:
@@ -29,7 +30,7 @@ def create(config: AudioSocketConfig, calls: Calls) -> "AudioSocketDoor":
         calls.profile(config.profile)
     except ConfigError as error:
         raise ConfigError(f"doors.audiosocket.profile: {error}") from error
-    return AudioSocketDoor(config, calls)
+    return AudioSocketDoor(config, calls, metrics)
 
 
 class AudioSocketDoor:
@@ -38,11 +39,13 @@ class AudioSocketDoor:
     Args:
         config: the door's section.
         calls: where calls are opened.
+        metrics: counts what is against the protocol.
     """
 
-    def __init__(self, config: AudioSocketConfig, calls: Calls) -> None:
+    def __init__(self, config: AudioSocketConfig, calls: Calls, metrics: Metrics) -> None:
         self._config = config
         self._calls = calls
+        self._metrics = metrics
         self._sessions: set[Session] = set()
         self._log = structlog.get_logger(__name__)
         self._server: asyncio.Server | None = None
@@ -101,7 +104,7 @@ class AudioSocketDoor:
         if self._timer is None:
             self._due_s = loop.time() + FRAME_S
             self._timer = loop.call_at(self._due_s, self._tick)
-        return Session(self._config, self._calls, self._sessions, loop.time)
+        return Session(self._config, self._calls, self._sessions, loop.time, self._metrics)
 
     def _tick(self) -> None:
         """Tick every connection; rest when there is none."""

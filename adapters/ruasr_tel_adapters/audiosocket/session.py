@@ -14,6 +14,8 @@ from ruasr_tel.audio.codec import Decoder, Encoding
 from ruasr_tel.call import Call, Calls
 from ruasr_tel.errors import ProtocolError, RuasrError
 from ruasr_tel.leg import Leg
+from ruasr_tel.live import free_id
+from ruasr_tel.metrics import Metrics
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.pace import PaceCheck
@@ -31,6 +33,8 @@ from ruasr_tel_adapters.wires.audiosocket import (
     parse_dtmf,
     parse_uuid,
 )
+
+DOOR: Final = "audiosocket"
 
 APPLICATION_RATE_HZ: Final = 8_000
 """The rate of the AudioSocket() application (asterisk apps/app_audiosocket.c: always slin)."""
@@ -77,6 +81,7 @@ class Session(asyncio.Protocol):
         calls: where calls are opened.
         sessions: the door's connections; this one enters itself and leaves when all is done.
         now_s: a steady clock in seconds, the loop's own in service.
+        metrics: counts what is against the protocol.
     """
 
     def __init__(
@@ -85,11 +90,13 @@ class Session(asyncio.Protocol):
         calls: Calls,
         sessions: "set[Session]",
         now_s: Callable[[], float],
+        metrics: Metrics,
     ) -> None:
         self._config = config
         self._calls = calls
         self._sessions = sessions
         self._now_s = now_s
+        self._metrics = metrics
         self._log: FilteringBoundLogger = structlog.get_logger(__name__)
         self._state = _NEW
         self._since_s = now_s()  # of the connect, of the last message, of our hang-up: by state
@@ -142,7 +149,7 @@ class Session(asyncio.Protocol):
             if self._state is _NEW and self._parser.waiting_for is not None:
                 check_first_header(*self._parser.waiting_for)
         except ProtocolError as error:
-            self._log.warning("audiosocket protocol error", error=str(error))
+            self._bad("protocol", "audiosocket protocol error", error=str(error))
             self._skipped.clear()  # that line says it all
             self._part("protocol error")
 
@@ -156,7 +163,7 @@ class Session(asyncio.Protocol):
                 hint="Answer() must come before AudioSocket()",
             )
         elif self._state is _RUNNING and pending:
-            self._log.warning("audiosocket closed inside a message", pending_bytes=pending)
+            self._bad("cut off", "audiosocket closed inside a message", pending_bytes=pending)
         self._end_call("eof")
         self._transport.abort()  # nobody reads what is still unsent; the kernel sends FIN
 
@@ -190,10 +197,10 @@ class Session(asyncio.Protocol):
                 self._transport.abort()
         elif self._state is _NEW:
             if waited_s >= self._config.first_message_timeout_s:
-                self._log.warning("audiosocket sent no UUID", waited_s=round(waited_s, 1))
+                self._bad("no UUID", "audiosocket sent no UUID", waited_s=round(waited_s, 1))
                 self._part("no UUID")
         elif waited_s >= self._config.idle_timeout_s:
-            self._log.warning("audiosocket sent nothing", waited_s=round(waited_s, 1))
+            self._bad("idle", "audiosocket sent nothing", waited_s=round(waited_s, 1))
             self._part("idle")
         elif self._config.send_silence and self._writable:
             self._transport.write(SILENCE_FRAME)
@@ -231,14 +238,14 @@ class Session(asyncio.Protocol):
             self._skip(message)
 
     def _open(self, message: Message) -> None:
-        uuid = str(parse_uuid(message))
-        call_id = _free_id(uuid, self._calls)
+        uuid = CallId(str(parse_uuid(message)))
+        call_id = free_id(uuid, self._calls)
         self._log = self._log.bind(call_id=call_id)
         if call_id != uuid:
-            self._log.warning("audiosocket UUID is in use by a running call", uuid=uuid)
+            self._bad("id in use", "audiosocket UUID is in use by a running call", uuid=uuid)
         try:
             self._call = self._calls.open(
-                door="audiosocket",
+                door=DOOR,
                 call_id=call_id,
                 peer=self._peer,
                 profile=self._config.profile,
@@ -319,10 +326,15 @@ class Session(asyncio.Protocol):
 
     def _skip(self, message: Message) -> None:
         self._skipped[f"0x{message.kind:02x}"] += 1
+        self._metrics.bad_messages.labels(DOOR, "skipped").inc()
         if message.kind not in (Kind.SILENCE, Kind.ERROR):
             self._unknown_run += 1
         if self._unknown_run > self._config.max_unknown_messages:
             raise ProtocolError(f"{self._unknown_run} messages of unknown kind in a row")
+
+    def _bad(self, kind: str, what: str, **told: object) -> None:
+        self._metrics.bad_messages.labels(DOOR, kind).inc()
+        self._log.warning(what, **told)
 
     # The end.
 
@@ -356,15 +368,6 @@ class Session(asyncio.Protocol):
         if self._state is _GONE and self._call is None:
             self._sessions.discard(self)
             self.finished.set()
-
-
-def _free_id(uuid: str, calls: Calls) -> CallId:
-    """Return `uuid`, or `uuid#2`, `uuid#3` and so on while calls of that name run."""
-    call_id, count = CallId(uuid), 1
-    while call_id in calls:
-        count += 1
-        call_id = CallId(f"{uuid}#{count}")
-    return call_id
 
 
 def _address(peername: tuple[str, int] | None) -> str:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -233,6 +234,38 @@ async def test_what_is_against_the_protocol_ends_that_connection_alone(
             await peer.hear()
         assert own.bad("protocol") == 1
         assert "codecs" in await other.set_up()
+
+
+async def test_garbage_in_a_call_ends_it_with_a_line_of_its_own_and_no_other_call() -> None:
+    async with bench() as own, own.peer() as other, own.peer() as peer:
+        for each, name in ((other, "other"), (peer, "bad")):
+            await each.set_up(call_id=name)
+            await each.socket.send(SPOKEN)
+            await each.hear()
+        with capture_logs() as logs:
+            await peer.socket.send("[1]")
+            await peer.socket.wait_closed()
+            (ended,) = await own.events.until(CallEnded)
+        assert (ended.call_id, ended.reason) == ("bad", "protocol error")
+        assert [(line["call_id"], line["error"]) for line in logs if "error" in line] == [
+            ("bad", "JSON that is not an object: '[1]'")
+        ]
+        await other.socket.send(SPOKEN)
+        assert (await other.hear())["request"] == "set"
+
+
+async def test_an_id_used_twice_at_once_is_counted_and_the_second_call_has_its_own() -> None:
+    async with bench() as own, own.peer() as first, own.peer() as second:
+        for peer in (first, second):
+            await peer.set_up(call_id="c")
+            with capture_logs() as logs:
+                await peer.socket.send(SPOKEN)
+                assert (await peer.hear())["request"] == "set"
+        assert [start.call_id for start in own.events.of(CallStarted)] == ["c", "c#2"]
+        assert own.bad("id in use") == 1
+        assert [(line["call_id"], line["error"]) for line in logs if "error" in line] == [
+            ("c#2", "a running call has the id c")
+        ]
 
 
 async def test_a_peers_error_is_counted_and_the_result_is_kept() -> None:

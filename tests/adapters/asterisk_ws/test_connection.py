@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from ruasr_tel.audio.codec import Encoding, encode
 from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Final
@@ -111,6 +112,10 @@ async def test_what_is_odd_is_counted_and_the_call_goes_on(message: str, kind: s
         (["MEDIA_XON"], "'MEDIA_XON' before MEDIA_START"),
         ([start("plain")] * 2, "a second MEDIA_START"),
         ([bytes(48_002)], "48002 bytes of audio before MEDIA_START"),
+        (
+            [start("plain").replace("slin", "opus")],
+            "format 'opus' is not served; dial with c(slin)",
+        ),
     ],
 )
 async def test_what_is_against_the_protocol_ends_that_call_alone(
@@ -120,11 +125,45 @@ async def test_what_is_against_the_protocol_ends_that_call_alone(
         for message in messages:
             await peer.send(message)
         await peer.wait_closed()
-        assert (peer.close_code, peer.close_reason) == (1002, reason)
+        assert peer.close_code == 1002
+        assert str(peer.close_reason).startswith(reason)
         assert own.bad("protocol") == 1
         await other.send(start("plain", channel_id="2.1"))
         await other.send("DTMF_END digit:1")
         await own.events.until(Dtmf)
+
+
+async def test_garbage_in_a_call_ends_it_with_a_line_of_its_own_and_no_other_call() -> None:
+    async with bench() as own, own.peer() as other, own.peer() as peer:
+        await other.send(start("json", RUASR_CALL_ID="other"))
+        await peer.send(start("json", RUASR_CALL_ID="bad"))
+        await own.events.until(CallStarted, 2)
+        with capture_logs() as logs:
+            await peer.send("[1]")
+            (ended,) = await own.events.until(CallEnded)
+        assert (ended.call_id, ended.reason) == ("bad", "protocol error")
+        assert [(line["call_id"], line["error"]) for line in logs if "error" in line] == [
+            ("bad", "JSON that is not an object: '[1]'")
+        ]
+        await other.send('{"event":"DTMF_END","digit":"1"}')
+        await own.events.until(Dtmf)
+
+
+async def test_an_id_used_twice_at_once_is_counted_and_the_second_call_has_its_own() -> None:
+    async with bench() as own, own.peer() as first, own.peer() as second:
+        await first.send(start("json", RUASR_CALL_ID="c"))
+        await own.events.until(CallStarted)
+        with capture_logs() as logs:
+            await second.send(start("json", RUASR_CALL_ID="c"))
+            started = await own.events.until(CallStarted, 2)
+        assert [each.call_id for each in started] == ["c", "c#2"]
+        assert own.bad("id in use") == 1
+        assert [(line["call_id"], line["error"]) for line in logs if "error" in line] == [
+            ("c#2", "a running call has the id c")
+        ]
+        for peer in (first, second):
+            await peer.send('{"event":"DTMF_END","digit":"1"}')
+        assert {key.call_id for key in await own.events.until(Dtmf, 2)} == {"c", "c#2"}
 
 
 async def test_a_connection_that_never_starts_is_closed() -> None:

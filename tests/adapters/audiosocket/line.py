@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from ruasr_tel.metrics import Metrics
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.session import Session
 from tests.adapters.audiosocket.fakes import FakeCall, FakeCalls, FakeTransport
@@ -35,8 +36,9 @@ class Line:
         self.calls = calls or FakeCalls()
         self.sessions = set() if sessions is None else sessions
         self.config = AudioSocketConfig(**config)
+        self.metrics = Metrics()
         self.session = Session(
-            self.config, self.calls.as_calls(), self.sessions, lambda: self.now_s
+            self.config, self.calls.as_calls(), self.sessions, lambda: self.now_s, self.metrics
         )
         self.transport = FakeTransport()
 
@@ -64,6 +66,11 @@ class Line:
         self.session.connection_lost(error)
         async with asyncio.timeout(5):
             await self.session.finished.wait()
+
+    def counted(self, kind: str) -> float:
+        """Return how often something against the protocol was counted."""
+        labels = {"door": "audiosocket", "kind": kind}
+        return self.metrics.registry.get_sample_value("ruasr_bad_messages_total", labels) or 0.0
 
     @property
     def call(self) -> FakeCall:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ruasr_tel.errors import Overloaded, ProtocolError
+from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import PhoneCall
 from ruasr_tel.testing.phone import TAIL_S
 from ruasr_tel.types import Samples
@@ -19,7 +20,7 @@ TIMEOUT_S = 10 * float(os.environ.get("RUASR_TEST_TIMEOUT_FACTOR", "1"))
 
 async def dial(calls: FakeCalls, samples: Samples, rate_hz: int, pace: float) -> tuple[str, float]:
     """Play samples into a door; return the call's id and how long it took."""
-    door = create(AudioSocketConfig(port=0), calls.as_calls())
+    door = create(AudioSocketConfig(port=0), calls.as_calls(), Metrics())
     await door.start()
     loop = asyncio.get_running_loop()
     started: list[float] = []
@@ -60,7 +61,7 @@ async def test_a_refused_call_is_told_to_the_caller() -> None:
 
 
 async def test_nobody_listens() -> None:
-    door = create(AudioSocketConfig(port=0), FakeCalls().as_calls())
+    door = create(AudioSocketConfig(port=0), FakeCalls().as_calls(), Metrics())
     await door.start()
     await door.close()
     call = PhoneCall(door.url, str(uuid4()), np.zeros(1, np.int16), 8_000, 1.0, None, print, print)

@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ruasr_tel.errors import ConfigError, Overloaded, PortTaken
+from ruasr_tel.metrics import Metrics
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.server import MAX_LATE_S, AudioSocketDoor, create
 from ruasr_tel_adapters.audiosocket.session import SILENCE_FRAME, Session
@@ -65,7 +66,7 @@ async def serving(
     calls: FakeCalls, **settings: float | bool | str
 ) -> AsyncIterator[tuple[AudioSocketDoor, int]]:
     config = AudioSocketConfig.model_validate({"port": 0, "hangup_wait_s": 0.2, **settings})
-    door = create(config, calls.as_calls())
+    door = create(config, calls.as_calls(), Metrics())
     await door.start()
     async with asyncio.timeout(TIMEOUT_S):
         try:
@@ -275,7 +276,7 @@ async def test_the_timer_rests_without_connections_and_wakes_again() -> None:
 async def test_a_taken_port_is_named() -> None:
     calls = FakeCalls()
     async with serving(calls) as (_, port):
-        second = create(AudioSocketConfig(port=port), calls.as_calls())
+        second = create(AudioSocketConfig(port=port), calls.as_calls(), Metrics())
         with pytest.raises(PortTaken) as error:
             await second.start()
         assert str(error.value) == (
@@ -286,20 +287,20 @@ async def test_a_taken_port_is_named() -> None:
 
 
 async def test_an_address_of_another_machine_is_a_config_error() -> None:
-    door = create(AudioSocketConfig(host="192.0.2.1", port=0), FakeCalls().as_calls())
+    door = create(AudioSocketConfig(host="192.0.2.1", port=0), FakeCalls().as_calls(), Metrics())
     with pytest.raises(ConfigError, match=r"cannot listen on tcp://192\.0\.2\.1:0: "):
         await door.start()
 
 
 def test_an_unknown_profile_is_a_config_error_that_names_the_known() -> None:
     with pytest.raises(ConfigError) as error:
-        create(AudioSocketConfig(profile="digit"), FakeCalls().as_calls())
+        create(AudioSocketConfig(profile="digit"), FakeCalls().as_calls(), Metrics())
     assert str(error.value) == (
         "doors.audiosocket.profile: there is no profile 'digit'; known profiles: default, yesno"
     )
-    create(AudioSocketConfig(profile="yesno"), FakeCalls().as_calls())
+    create(AudioSocketConfig(profile="yesno"), FakeCalls().as_calls(), Metrics())
 
 
 def test_the_url_of_an_ipv6_address() -> None:
-    door = create(AudioSocketConfig(host="::1", port=9092), FakeCalls().as_calls())
+    door = create(AudioSocketConfig(host="::1", port=9092), FakeCalls().as_calls(), Metrics())
     assert door.url == "tcp://[::1]:9092"

@@ -187,6 +187,7 @@ async def test_a_second_call_with_a_running_uuid_gets_its_own_id() -> None:
         ("audiosocket UUID is in use by a running call", f"{CALL}#2", CALL),
         ("audiosocket UUID is in use by a running call", f"{CALL}#3", CALL),
     ]
+    assert [line.counted("id in use") for line in lines] == [0, 1, 1]
     for line in lines:
         await line.peer_closes()
 

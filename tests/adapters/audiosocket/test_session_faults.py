@@ -36,6 +36,7 @@ async def test_no_uuid_first(name: str, what: str) -> None:
         assert line.transport.eof_written
         await line.peer_closes()
     assert line.calls.all == []
+    assert line.counted("protocol") == 1
     assert logs == [
         {
             "event": "audiosocket protocol error",
@@ -67,6 +68,8 @@ async def test_garbage_in_a_running_call(data: bytes, error: str) -> None:
     assert [(entry["event"], entry["error"]) for entry in logs] == [
         ("audiosocket protocol error", error)
     ]
+    assert logs[0]["call_id"] == CALL
+    assert line.counted("protocol") == 1
     assert line.call.ended == ["protocol error"]
     assert len(line.call.leg.pushed) == 1
 
@@ -79,6 +82,7 @@ async def test_unknown_kinds_are_skipped_counted_and_logged_once_at_the_end() ->
         await line.peer_closes()
     assert len(line.call.leg.pushed) == 60
     assert line.call.ended == ["eof"]
+    assert line.counted("skipped") == 120
     assert logs == [
         {
             "event": "audiosocket skipped messages",
@@ -111,6 +115,7 @@ async def test_a_connection_that_says_nothing_is_closed_in_time() -> None:
     assert [(entry["event"], entry["waited_s"]) for entry in logs] == [
         ("audiosocket sent no UUID", 5.0)
     ]
+    assert line.counted("no UUID") == 1
 
 
 @pytest.mark.parametrize("sent", [b"", UUID_MESSAGE[:2], UUID_MESSAGE[:18]])
@@ -143,6 +148,7 @@ async def test_a_call_that_sends_nothing_for_too_long_ends() -> None:
     assert [(entry["event"], entry["waited_s"]) for entry in logs] == [
         ("audiosocket sent nothing", 60.0)
     ]
+    assert line.counted("idle") == 1
     await line.peer_closes()
     assert line.call.ended == ["idle"]
 
