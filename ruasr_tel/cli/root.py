@@ -10,6 +10,7 @@ from ruasr_tel.cli import (
     call,
     history,
     inspect,
+    lm,
     models,
     recordings,
     serve,
@@ -36,6 +37,7 @@ app.add_typer(inspect.config, name="config")
 app.add_typer(recordings.recordings, name="recordings")
 app.add_typer(bench.bench, name="bench")
 app.add_typer(history.history, name="history")
+app.add_typer(lm.lm, name="lm")
 
 
 def _version(wanted: bool) -> None:
