@@ -1,14 +1,16 @@
-"""Follows the progress of one leg's call: tones in its audio, operator messages in its finals."""
+"""Follows the progress of one leg's call: tones and music in its audio, messages in its finals."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final as Constant
 
+import numpy as np
 from pydantic import JsonValue
 
 from ruasr_tel.events import CallProgress, Event, Final, Progress, SpeechStarted
 from ruasr_tel.progress.cadence import Heard, ToneDetector
 from ruasr_tel.progress.config import ProgressConfig
+from ruasr_tel.progress.music import Music, MusicFinder
 from ruasr_tel.progress.phrases import Match, PhraseFinder
 from ruasr_tel.progress.tones import RATE_HZ
 from ruasr_tel.types import CallId, LegId, Waveform
@@ -16,6 +18,9 @@ from ruasr_tel.types import CallId, LegId, Waveform
 GREETING_S: Constant = 0.5
 """A tone is a machine's beep if speech began at least so long before it (our choice): less would
 be the detector of speech itself that took the beep for a voice."""
+TOGETHER_SAMPLES: Constant = 800
+"""Audio is looked at by 100 ms: half the cost of 32 ms, and the shortest wait for a verdict, that
+after a beep, is 250 ms."""
 
 
 class ProgressWatch:
@@ -38,25 +43,37 @@ class ProgressWatch:
         self._leg_id = leg_id
         self._emit = emit
         self._phrases = PhraseFinder(config.phrases, config.likeness)
+        self._finds_music = config.music
         self._tones = ToneDetector()
-        self._samples = 0  # that the tone detector was given
+        self._music = MusicFinder()
+        self._samples = 0  # that they were given
+        self._waiting: list[Waveform] = []  # for more
+        self._waiting_samples = 0
         self._beeps: list[CallProgress] = []  # until it is known whether speech came before
         self._spoke_s: float | None = None  # when speech first began
 
     def push(self, audio: Waveform, end_s: float) -> None:
-        """Look for tones.
+        """Look for tones and music.
 
         Args:
             audio: float32 in [-1, 1], shape (n,), at 8 kHz.
             end_s: call time of its end.
         """
+        self._waiting.append(audio)
+        self._waiting_samples += len(audio)
+        if self._waiting_samples < TOGETHER_SAMPLES:
+            return
+        audio = np.concatenate(self._waiting)
+        self._waiting, self._waiting_samples = [], 0
         self._samples += len(audio)
         for heard in self._tones.push(audio):
-            event = self._tone(heard, end_s)
+            event = self._sound(heard.kind, heard, {"hz": round(heard.hz)}, end_s)
             if heard.kind is Progress.BEEP:
                 self._beeps.append(event)
             else:
                 self._emit(event)
+        for music in self._music.push(audio) if self._finds_music else ():
+            self._emit(self._sound(Progress.MUSIC, music, {"share": round(music.share, 3)}, end_s))
 
     def settle(self) -> None:
         """Speech in all audio so far has been told: decide which lone tones are beeps."""
@@ -66,9 +83,11 @@ class ProgressWatch:
                 self._emit(beep)
 
     def skip(self) -> None:
-        """Audio is missing here: no tone and no rhythm goes on over it."""
+        """Audio is missing here: no tone, no rhythm and no music goes on over it."""
         self._tones = ToneDetector()
+        self._music = MusicFinder()
         self._samples = 0
+        self._waiting, self._waiting_samples = [], 0
 
     def emit(self, event: Event) -> None:
         """Pass the leg's own event on, and what follows from it."""
@@ -78,11 +97,13 @@ class ProgressWatch:
         elif isinstance(event, Final) and event.text:
             self._read(event)
 
-    def _tone(self, heard: Heard, end_s: float) -> CallProgress:
-        """Return a tone as an event."""
+    def _sound(
+        self, kind: Progress, heard: Heard | Music, detail: dict[str, JsonValue], end_s: float
+    ) -> CallProgress:
+        """Return a sound as an event; `end_s` is the call time of all samples so far."""
         start_s = end_s - (self._samples - heard.start) / RATE_HZ
         length_s = (heard.end - heard.start) / RATE_HZ
-        return self._event(heard.kind, start_s, start_s + length_s, {"hz": round(heard.hz)})
+        return self._event(kind, start_s, start_s + length_s, detail)
 
     def _read(self, final: Final) -> None:
         """Look for operator messages in a final."""

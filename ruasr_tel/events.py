@@ -172,6 +172,8 @@ class Progress(StrEnum):
     """CNG: a fax calls."""
     FAX_ANSWERING = "fax_answering"
     """CED or ANSam: a fax or a modem answers."""
+    MUSIC = "music"
+    """Music: in the place of rings, or on hold."""
     UNAVAILABLE = "unavailable"
     """A message says that the subscriber cannot be reached now."""
     SWITCHED_OFF = "switched_off"
@@ -186,10 +188,11 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallProgress:
-    """A tone of the network, the beep of a machine, or an operator's message.
+    """A tone of the network, the beep of a machine, music, or an operator's message.
 
     Attributes:
-        detail: a tone's `hz`; for a message the listed `phrase` and how well it fits, `score` 0..1.
+        detail: a tone's `hz`; of music the `share` of its power that is in notes; of a message the
+            listed `phrase` and how well it fits, `score` 0..1.
     """
 
     call_id: CallId

@@ -12,6 +12,7 @@ from tests.bench.engines import engines
 from tests.bench.kill import kill
 from tests.bench.load import Broken
 from tests.bench.partials import partials
+from tests.bench.progress import progress
 from tests.bench.recordings import recordings
 from tests.bench.rooms import audio, frames, vad
 from tests.bench.soak import SEGMENTS, soak
@@ -22,6 +23,7 @@ ROOMS: dict[str, Callable[[], None]] = {
     "audio": audio,
     "frames": frames,
     "engine": engine,
+    "progress": progress,
     "streams": streams,
     "engines": engines,
 }

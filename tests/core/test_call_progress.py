@@ -1,14 +1,17 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ruasr_tel.call_progress import ProgressWatch
 from ruasr_tel.events import CallProgress, Event, Final, Progress, SpeechStarted, Word
 from ruasr_tel.progress.config import ProgressConfig
 from ruasr_tel.types import CallId, LegId
-from tests.core.progress.sounds import sounds
+from tests.core.progress.sounds import melody, sounds
 
 CALL, LEG = CallId("c"), LegId("c/0")
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -44,6 +47,32 @@ def test_a_lone_tone_is_a_beep_only_after_speech(spoke_s: float | None, beeps: i
     progress.settle()
     progress.settle()
     assert [event.kind for event in of_progress(events)] == [Progress.BEEP] * beeps
+
+
+def test_music_is_told_in_call_time_unless_it_is_not_wanted() -> None:
+    events: list[Event] = []
+    tune = melody(1, seconds=6)
+    watch(events.append).push(tune, 16.0)
+    (music,) = of_progress(events)
+    assert music.kind is Progress.MUSIC
+    assert 10.0 <= music.start_s < music.end_s <= 16.0
+    assert set(music.detail) == {"share"}
+    config = ProgressConfig(enabled=True, music=False)
+    ProgressWatch(CALL, LEG, config, events.append).push(tune, 16.0)
+    assert events == [music]
+
+
+@settings(max_examples=10, deadline=None)
+@given(cuts=st.lists(st.integers(0, 40_000), max_size=40))
+def test_any_split_of_the_audio_gives_the_same_times(cuts: list[int]) -> None:
+    audio = sounds((425, 1.0), (0, 1.5), (425, 1.0), (0, 1.5))
+    events: list[Event] = []
+    progress = watch(events.append)
+    for at, end in pairwise([0, *sorted(cuts), len(audio)]):
+        progress.push(audio[at:end], 10.0 + end / 8000)
+    first, second = of_progress(events)
+    assert (first.start_s, first.end_s) == pytest.approx((10.0, 11.0), abs=0.03)
+    assert (second.start_s, second.end_s) == pytest.approx((12.5, 13.5), abs=0.03)
 
 
 def test_a_rhythm_does_not_go_on_over_missing_audio() -> None:
