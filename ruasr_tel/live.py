@@ -1,13 +1,31 @@
-"""What live doors do alike with a call: name it apart from others, and hear a leg at its pace."""
+"""What live doors do alike with a call: name it, look up its profile, hear a leg at its pace."""
 
 import structlog
 
 from ruasr_tel.audio.codec import Decoder, Encoding
 from ruasr_tel.call import Calls
+from ruasr_tel.errors import ConfigError
 from ruasr_tel.leg import Leg
-from ruasr_tel.types import CallId
+from ruasr_tel.types import CallId, Samples
 
 _log = structlog.get_logger(__name__)
+
+
+def check_profile(door: str, name: str | None, calls: Calls) -> None:
+    """See that a door's configured profile is there.
+
+    Args:
+        door: the door's name below `doors:`.
+        name: what its section says.
+        calls: knows the profiles.
+
+    Raises:
+        ConfigError: there is none of that name; names the key.
+    """
+    try:
+        calls.profile(name)
+    except ConfigError as error:
+        raise ConfigError(f"doors.{door}.profile: {error}") from error
 
 
 def free_id(wanted: CallId, calls: Calls) -> CallId:
@@ -38,7 +56,14 @@ class Ear:
 
     def hear(self, data: bytes) -> None:
         """Take the next bytes of the leg, any number of them."""
-        samples = self._decoder.decode(data)
+        self.take(self._decoder.decode(data))
+
+    def take(self, samples: Samples) -> None:
+        """Take the next samples of the leg.
+
+        Args:
+            samples: int16, shape (n,), at the leg's rate.
+        """
         backlog_s = self.leg.backlog_s
         if backlog_s <= self._max_backlog_s:
             self.leg.push(samples)

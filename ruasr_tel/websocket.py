@@ -5,11 +5,9 @@ clients block on a ping (docs/adr/0009).
 """
 
 import asyncio
-import errno
 import http
 import logging
-import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
@@ -22,8 +20,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from ruasr_tel.errors import ConfigError, Overloaded, PortTaken, ProtocolError
+from ruasr_tel.errors import ConfigError, Overloaded, ProtocolError
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.sockets import BACKLOG, cannot_listen, keep_alive, peer_name, url_of
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
@@ -38,19 +37,10 @@ TRY_AGAIN_LATER: Final = 1013
 CLOSE_REASON_BYTES_MAX: Final = 123
 """RFC 6455 5.5: a control frame holds 125 bytes, two of them are the code."""
 
-BACKLOG: Final = 1024
-"""Connects that the kernel holds for us while the loop is busy."""
-
 UNSENT_MAX: Final = 256
 """Messages that a peer may leave unread in our queue, beyond the kernel's buffer."""
 
-KEEPALIVE: Final = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
-)
-"""A vanished peer is noticed after 2 minutes, without pings."""
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +74,31 @@ class LeavingConnection(ServerConnection):
             self.loop.call_later(self.close_timeout, self.transport.abort)
 
 
+async def leave(
+    connection: Connection, ending: Ending, close_timeout_s: float, unsent: Iterable[str] = ()
+) -> None:
+    """Send what is unsent, then a close frame; bounded, whatever the peer does.
+
+    The library bounds the wait for the peer's close frame, not the writes before it: a peer that
+    never reads would hold it open.
+    """
+    try:
+        async with asyncio.timeout(2 * close_timeout_s):
+            with suppress(ConnectionClosed):
+                for text in unsent:
+                    await connection.send(text)
+            reason = ending.text.encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore")
+            await connection.close(ending.close_code, reason)
+    except TimeoutError:
+        connection.transport.abort()
+
+
+def is_too_long(closed: ConnectionClosed) -> bool:
+    """Whether a connection ended because we found a message too long."""
+    ours = closed.sent if not closed.rcvd_then_sent else None
+    return ours is not None and ours.code == MESSAGE_TOO_BIG
+
+
 class PeerSocket:
     """One open WebSocket: read with patience, written without waiting, stopped from outside.
 
@@ -102,24 +117,30 @@ class PeerSocket:
         self._unsent: asyncio.Queue[str] = asyncio.Queue(UNSENT_MAX)
         self._ending: Ending | None = None
         self._patience: asyncio.Timeout | None = None
-        for option in KEEPALIVE:
-            connection.transport.get_extra_info("socket").setsockopt(*option)
 
     @property
     def peer(self) -> str:
         """`address:port` of the peer; one that is gone already has none."""
-        address = self._connection.remote_address
-        return f"{address[0]}:{address[1]}" if address else "unknown"
+        return peer_name(self._connection.remote_address)
 
     def say(self, text: str) -> None:
         """Send a text message when the socket can take it; never waits.
 
         A peer that leaves `UNSENT_MAX` of them unread is stopped.
         """
-        try:
-            self._unsent.put_nowait(text)
-        except asyncio.QueueFull:
+        if not self.offer(text):
             self.stop(Ending("not read", POLICY_VIOLATION, f"{UNSENT_MAX} messages are unread"))
+
+    def offer(self, text: str) -> bool:
+        """Send a text message as `say` does, or leave it out where too many are unread.
+
+        Returns:
+            Whether there was room for it.
+        """
+        if self._unsent.full():
+            return False
+        self._unsent.put_nowait(text)
+        return True
 
     def stop(self, ending: Ending) -> None:
         """End the conversation; the first ending counts."""
@@ -131,7 +152,8 @@ class PeerSocket:
         """Hand every message to `take` until the conversation ends; return how it did.
 
         Args:
-            take: must not block; its ProtocolError ends the conversation with 1002.
+            take: must not block; its ProtocolError ends the conversation with 1002, a fault of
+                ours with 1011, logged.
         """
         writing = asyncio.create_task(self._write())
         try:
@@ -141,15 +163,11 @@ class PeerSocket:
 
     async def close(self, ending: Ending) -> None:
         """Send what was said, then a close frame; bounded, whatever the peer does."""
-        try:
-            async with asyncio.timeout(2 * self._close_timeout_s):
-                with suppress(ConnectionClosed):
-                    while not self._unsent.empty():
-                        await self._connection.send(self._unsent.get_nowait())
-                text = ending.text.encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore")
-                await self._connection.close(ending.close_code, text)
-        except TimeoutError:
-            self._connection.transport.abort()
+        await leave(self._connection, ending, self._close_timeout_s, self._take_unsent())
+
+    def _take_unsent(self) -> Iterator[str]:
+        while not self._unsent.empty():
+            yield self._unsent.get_nowait()
 
     async def _read(self, take: Callable[[str | bytes], None]) -> Ending:
         loop = asyncio.get_running_loop()
@@ -167,6 +185,9 @@ class PeerSocket:
             return self._ending or _peer_left(closed)
         except ProtocolError as error:
             return Ending("protocol error", PROTOCOL_ERROR, str(error))
+        except Exception:  # noqa: BLE001 - our fault must not take other calls down; it is logged whole
+            _log.exception("connection failed")
+            return Ending("error", INTERNAL_ERROR)
         finally:
             self._patience = None
 
@@ -177,9 +198,8 @@ class PeerSocket:
 
 
 def _peer_left(closed: ConnectionClosed) -> Ending:
-    ours = closed.sent if not closed.rcvd_then_sent else None
-    if ours is not None and ours.code == MESSAGE_TOO_BIG:
-        return Ending("message too long", MESSAGE_TOO_BIG, ours.reason)
+    if is_too_long(closed):
+        return Ending("message too long", MESSAGE_TOO_BIG)
     return Ending("hangup" if closed.rcvd is not None else "close")
 
 
@@ -208,9 +228,9 @@ class Manners:
     """What a door's protocol says about its handshakes and messages.
 
     Attributes:
-        check: looks at a request before the handshake; its ProtocolError becomes HTTP 400, its
-            Overloaded HTTP 503.
-        subprotocols: those it speaks, the best first.
+        check: looks at a request before the handshake; its ProtocolError or ConfigError becomes
+            HTTP 400, its Overloaded HTTP 503.
+        subprotocols: those it speaks, the best first; None: whatever a client offers first.
         required: whether a client must offer one of them.
         max_message_bytes: longest message of a peer.
         close_timeout_s: seconds a peer has to answer our close frame.
@@ -218,7 +238,7 @@ class Manners:
     """
 
     check: Callable[[Request], None]
-    subprotocols: tuple[str, ...]
+    subprotocols: tuple[str, ...] | None
     required: bool
     max_message_bytes: int
     close_timeout_s: float
@@ -260,8 +280,7 @@ class Listener:
     @property
     def url(self) -> str:
         """Where it listens: `ws://127.0.0.1:9094`."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"ws://{host}:{self._port}"
+        return url_of("ws", self._host, self._port)
 
     async def start(self) -> None:
         """Begin to listen.
@@ -286,14 +305,7 @@ class Listener:
                 backlog=BACKLOG,
             )
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortTaken(
-                    f"{self.url} (doors.{self._door}) is in use by another program: "
-                    f"stop that one or set doors.{self._door}.port"
-                ) from error
-            raise ConfigError(
-                f"doors.{self._door}.host and port: cannot listen on {self.url}: {error.strerror}"
-            ) from error
+            raise cannot_listen(self._door, self.url, error) from error
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def stop_accepting(self) -> None:
@@ -311,21 +323,23 @@ class Listener:
         await self._server.wait_closed()
 
     async def _handle(self, websocket: ServerConnection) -> None:
+        keep_alive(websocket.transport)
         conversation = self._converse(websocket)
         self._conversations.add(conversation)
         try:
             await conversation.run()
         except Exception:  # noqa: BLE001 - our fault must not take other calls down; it is logged whole
             self._log.exception("connection failed")
+            await leave(websocket, Ending("error", INTERNAL_ERROR), self._manners.close_timeout_s)
         finally:
             self._conversations.discard(conversation)
 
     def _select_subprotocol(
         self, websocket: ServerConnection, offered: Sequence[Subprotocol]
     ) -> Subprotocol | None:
-        return next(
-            (Subprotocol(own) for own in self._manners.subprotocols if own in offered), None
-        )
+        """Choose one of those offered; never invent one."""
+        known = offered if self._manners.subprotocols is None else self._manners.subprotocols
+        return next((Subprotocol(name) for name in known if name in offered), None)
 
     async def _process_request(
         self, websocket: ServerConnection, request: Request
@@ -340,7 +354,7 @@ class Listener:
                 return websocket.respond(status, f"{sentence}\n")
             self._check_subprotocol(request)
             self._manners.check(request)
-        except ProtocolError as error:
+        except (ProtocolError, ConfigError) as error:
             self._bad.inc()
             return self._refuse(websocket, http.HTTPStatus.BAD_REQUEST, str(error))
         except Overloaded as error:
@@ -348,15 +362,17 @@ class Listener:
         return None
 
     def _check_subprotocol(self, request: Request) -> None:
+        spoken = self._manners.subprotocols
+        if spoken is None:
+            return
         offered = [
             name.strip()
             for line in request.headers.get_all("Sec-WebSocket-Protocol")
             for name in line.split(",")
         ]
-        if (offered or self._manners.required) and not set(offered) & {*self._manners.subprotocols}:
+        if (offered or self._manners.required) and not set(offered) & {*spoken}:
             raise ProtocolError(
-                f"subprotocol {', '.join(offered)[:80] or 'none'}, "
-                f"expected {' or '.join(self._manners.subprotocols)}"
+                f"subprotocol {', '.join(offered)[:80] or 'none'}, expected {' or '.join(spoken)}"
             )
 
     def _refuse(

@@ -11,10 +11,12 @@ from uuid import uuid4
 
 import numpy as np
 
+from ruasr_tel import plugins
 from ruasr_tel.app_models import recognition
 from ruasr_tel.call import Calls
 from ruasr_tel.config import Config, EngineConfig
 from ruasr_tel.events import CallEnded, Event, Final
+from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.vosk_ws import VoskWsConfig, create
@@ -127,7 +129,7 @@ class Server:
                 Metrics(),
             )
             await calls.start()
-            door = create(VoskWsConfig(port=0), calls)
+            door = create(VoskWsConfig(port=0), plugins.Server(calls, Hub(), Metrics()))
             await door.start()
             self._calls = calls
             self.address = ("127.0.0.1", int(door.url.rpartition(":")[2]))

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from ruasr_tel.audio.codec import Encoding, encode
+from ruasr_tel.errors import ConfigError
 from ruasr_tel.events import CallEnded
-from ruasr_tel.live import Ear, free_id
+from ruasr_tel.live import Ear, check_profile, free_id
 from ruasr_tel.testing import Recorder, running_calls, tone
 from ruasr_tel.types import CallId
 
@@ -16,6 +17,13 @@ async def test_a_name_in_use_gets_a_number() -> None:
             calls.open(door="test", call_id=names[-1], peer="")
         assert names == ["a", "a#2", "a#3"]
         assert free_id(CallId("b"), calls) == "b"
+
+
+async def test_a_profile_that_is_not_there_is_an_error_of_the_doors_section() -> None:
+    async with running_calls() as calls:
+        check_profile("lift", None, calls)
+        with pytest.raises(ConfigError, match=r"^doors\.lift\.profile: there is no profile 'gone'"):
+            check_profile("lift", "gone", calls)
 
 
 @pytest.mark.parametrize("encoding", Encoding)

@@ -49,13 +49,17 @@ class Door:
     """A listener and the conversations it had."""
 
     def __init__(
-        self, check: Callable[[Request], None], idle_timeout_s: float, required: bool
+        self,
+        check: Callable[[Request], None],
+        idle_timeout_s: float,
+        required: bool,
+        subprotocols: tuple[str, ...] | None,
     ) -> None:
         self.metrics = Metrics()
         self.said: list[str] = []
         self.talks: asyncio.Queue[Echo] = asyncio.Queue()
         self._idle_timeout_s = idle_timeout_s
-        manners = Manners(check, ("a", "b"), required, 1000, 0.5)
+        manners = Manners(check, subprotocols, required, 1000, 0.5)
         self.listener = Listener("test", "127.0.0.1", 0, manners, self._converse, self.metrics)
 
     def _converse(self, websocket: ServerConnection) -> Echo:
@@ -74,11 +78,17 @@ def fine(request: Request) -> None:
     assert request.path
 
 
+PLAIN = Manners(fine, ("a",), False, 1000, 0.5)
+
+
 @asynccontextmanager
 async def listening(
-    check: Callable[[Request], None] = fine, idle_timeout_s: float = 60.0, required: bool = False
+    check: Callable[[Request], None] = fine,
+    idle_timeout_s: float = 60.0,
+    required: bool = False,
+    subprotocols: tuple[str, ...] | None = ("a", "b"),
 ) -> AsyncIterator[Door]:
-    door = Door(check, idle_timeout_s, required)
+    door = Door(check, idle_timeout_s, required, subprotocols)
     await door.listener.start()
     try:
         async with asyncio.timeout(TIMEOUT_S):
@@ -101,6 +111,7 @@ async def test_messages_come_and_go_and_the_end_is_the_peers() -> None:
         ("end", 1000, "at its end", "rule"),
         ("bad", 1002, "so not", "protocol error"),
         ("x" * 1001, 1009, "", "message too long"),
+        ("fault", 1011, "", "error"),
     ],
 )
 async def test_how_a_conversation_ends(message: str, code: int, reason: str, ending: str) -> None:
@@ -120,6 +131,32 @@ async def test_a_fault_of_ours_ends_that_connection_alone() -> None:
                 await peer.recv()
         await other.send("still here")
         assert await other.recv() == "still here"
+
+
+async def test_a_conversation_that_fails_is_closed_as_our_fault() -> None:
+    async with listening() as door:
+
+        class Broken(Echo):
+            async def run(self) -> None:
+                raise RuntimeError("a fault of ours")
+
+        def broken(websocket: ServerConnection) -> Echo:
+            return Broken(websocket, 60.0, [])
+
+        listener = Listener("test", "127.0.0.1", 0, PLAIN, broken, door.metrics)
+        await listener.start()
+        async with connect(listener.url) as peer:
+            with pytest.raises(ConnectionClosed, match="1011"):
+                await peer.recv()
+        await listener.close()
+
+
+async def test_what_is_offered_to_a_peer_that_reads_nothing_is_left_out() -> None:
+    async with listening() as door, connect(door.listener.url, max_queue=None):
+        talk = await door.talks.get()
+        taken = [talk.socket.offer("x") for _ in range(UNSENT_MAX + 2)]  # the loop does not run
+        assert taken == [True] * UNSENT_MAX + [False] * 2
+        assert not talk.ending.done()
 
 
 async def test_silence_ends_a_conversation() -> None:
@@ -177,6 +214,33 @@ async def test_the_best_subprotocol_is_chosen_and_no_extension(
         assert "Sec-WebSocket-Extensions" not in peer.response.headers
 
 
+@pytest.mark.parametrize(("offered", "chosen"), [([], None), (["x"], "x"), (["z", "a"], "z")])
+async def test_a_door_that_knows_no_subprotocol_takes_the_first(
+    offered: list[str], chosen: str | None
+) -> None:
+    names = [Subprotocol(name) for name in offered]
+    async with (
+        listening(subprotocols=None) as door,
+        connect(door.listener.url, subprotocols=names or None) as peer,
+    ):
+        assert peer.subprotocol == chosen
+
+
+@pytest.mark.parametrize("error", [ProtocolError, ConfigError])
+async def test_a_request_that_cannot_be_is_400_and_counted(error: type[Exception]) -> None:
+    def check(request: Request) -> None:
+        raise error("not here")
+
+    async with listening(check) as door:
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(door.listener.url).__aenter__()
+        assert (caught.value.response.status_code, caught.value.response.body) == (
+            400,
+            b"not here\n",
+        )
+        assert door.refused == 1
+
+
 @pytest.mark.parametrize(
     ("required", "offered", "body"),
     [
@@ -207,10 +271,9 @@ async def test_close_ends_running_conversations() -> None:
 async def test_port_taken_and_bad_address() -> None:
     async with listening() as door:
         port = int(door.listener.url.rpartition(":")[2])
-        manners = Manners(fine, ("a",), False, 1000, 0.5)
 
         def at(host: str, port: int) -> Listener:
-            return Listener("test", host, port, manners, door._converse, door.metrics)
+            return Listener("test", host, port, PLAIN, door._converse, door.metrics)
 
         with pytest.raises(PortTaken, match=rf"ws://127.0.0.1:{port} \(doors.test\) is in use"):
             await at("127.0.0.1", port).start()

@@ -77,7 +77,10 @@ def test_an_unknown_profile_is_refused_with_the_known_ones(server: Server) -> No
     url = server.urls["vosk_ws"]
     result = ruasr_tel("call", SHORT, "--url", url, "--profile", "sing")
     assert result.returncode == 1
-    assert "no profile 'sing'; have default, dialogue, dictation, digits, yesno" in result.stderr
+    assert (
+        "there is no profile 'sing'; known profiles: default, dialogue, dictation, digits, yesno"
+        in result.stderr
+    )
 
 
 @pytest.mark.parametrize("door", ["vosk_ws", "audiosocket"])

@@ -14,6 +14,9 @@ import pytest
 from ruasr_tel.audio.codec import Encoding, encode
 from ruasr_tel.call import CallsConfig
 from ruasr_tel.events import CallEnded, CallStarted, Final, SpeechStarted
+from ruasr_tel.hub import Hub
+from ruasr_tel.metrics import Metrics
+from ruasr_tel.plugins import Server
 from ruasr_tel.testing import TIMEOUT_S, Recorder, phrase, running_calls, tone
 from ruasr_tel_adapters.vosk_ws import VoskWsConfig, create
 
@@ -79,7 +82,7 @@ async def script(*arguments: str) -> AsyncIterator[Script]:
 @asynccontextmanager
 async def server(events: Recorder, max_calls: int = 10) -> AsyncIterator[str]:
     async with running_calls(config=CallsConfig(max_calls=max_calls), publish=events) as calls:
-        door = create(VoskWsConfig(port=0), calls)
+        door = create(VoskWsConfig(port=0), Server(calls, Hub(), Metrics()))
         await door.start()
         try:
             yield door.url

@@ -3,7 +3,7 @@
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
 
-from ruasr_tel.errors import ConfigError
+from ruasr_tel.live import check_profile
 from ruasr_tel.plugins import Server
 from ruasr_tel.websocket import Listener, Manners
 from ruasr_tel_adapters.aeap.config import AeapConfig
@@ -19,10 +19,7 @@ def create(config: AeapConfig, server: Server) -> Listener:
     Raises:
         ConfigError: there is no profile of the configured name.
     """
-    try:
-        server.calls.profile(config.profile)
-    except ConfigError as error:
-        raise ConfigError(f"doors.aeap.profile: {error}") from error
+    check_profile(DOOR, config.profile, server.calls)
 
     def converse(websocket: ServerConnection) -> Connection:
         return Connection(websocket, server.calls, server.metrics, config)

@@ -8,7 +8,8 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from ruasr_tel.call import Calls
-from ruasr_tel.errors import ConfigError, ProtocolError, RuasrError
+from ruasr_tel.errors import ProtocolError, RuasrError
+from ruasr_tel.live import check_profile
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import Server
 from ruasr_tel_adapters.ari.config import AriConfig
@@ -36,10 +37,7 @@ def create(config: AriConfig, server: Server) -> "AriDoor":
     Raises:
         ConfigError: there is no profile of the configured name.
     """
-    try:
-        server.calls.profile(config.profile)
-    except ConfigError as error:
-        raise ConfigError(f"doors.ari.profile: {error}") from error
+    check_profile("ari", config.profile, server.calls)
     return AriDoor(config, server.calls, server.metrics)
 
 

@@ -14,8 +14,10 @@ from websockets.exceptions import InvalidHandshake
 from websockets.http11 import Request
 from websockets.typing import Subprotocol
 
-from ruasr_tel.errors import ConfigError, Overloaded, ProtocolError
+from ruasr_tel.errors import Overloaded, ProtocolError
+from ruasr_tel.live import check_profile
 from ruasr_tel.plugins import Server
+from ruasr_tel.sockets import keep_alive
 from ruasr_tel.websocket import SERVICE_RESTART, Ending, Listener, Manners, quiet_logger
 from ruasr_tel_adapters.asterisk_ws.config import AsteriskServer, AsteriskWsConfig
 from ruasr_tel_adapters.asterisk_ws.connection import DOOR, Connection, Desk
@@ -39,10 +41,7 @@ def create(config: AsteriskWsConfig, server: Server) -> "AsteriskWsDoor":
     Raises:
         ConfigError: there is no profile of the configured name.
     """
-    try:
-        server.calls.profile(config.profile)
-    except ConfigError as error:
-        raise ConfigError(f"doors.{DOOR}.profile: {error}") from error
+    check_profile(DOOR, config.profile, server.calls)
     return AsteriskWsDoor(config, server)
 
 
@@ -129,6 +128,7 @@ class AsteriskWsDoor:
                 )
         except InvalidHandshake as error:
             raise ProtocolError(f"{server.url} refuses {connection_id}: {error}") from error
+        keep_alive(websocket.transport)
         connection = Connection(websocket, self._desk, uri)
         task = asyncio.create_task(self._run(connection))
         self._outgoing[task] = connection
@@ -145,11 +145,7 @@ class AsteriskWsDoor:
         return Connection(websocket, self._desk, parse_uri(websocket.request.path))
 
     def _check(self, request: Request) -> None:
-        uri = parse_uri(request.path)
-        try:
-            self._calls.profile(uri.profile or None)
-        except ConfigError as error:
-            raise ProtocolError(str(error)) from error
+        self._calls.profile(parse_uri(request.path).profile or None)
         self._calls.admit()
 
     async def _answer(self, request: Request) -> tuple[http.HTTPStatus, str] | None:

@@ -2,12 +2,8 @@
 
 from ruasr_tel.plugins import Adapter
 from ruasr_tel_adapters.audio_stream.config import AudioStreamConfig
-from ruasr_tel_adapters.audio_stream.server import AudioStreamDoor, create
+from ruasr_tel_adapters.audio_stream.server import create
 
-__all__ = ["ADAPTER", "AudioStreamConfig", "AudioStreamDoor", "create"]
+__all__ = ["ADAPTER", "AudioStreamConfig", "create"]
 
-ADAPTER = Adapter(
-    name="audio_stream",
-    config=AudioStreamConfig,
-    create=lambda config, server: create(config, server.calls),
-)
+ADAPTER = Adapter("audio_stream", AudioStreamConfig, create)

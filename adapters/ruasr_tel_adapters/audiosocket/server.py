@@ -1,20 +1,17 @@
 """The AudioSocket door: a TCP listener, and one timer that paces silence for all its calls."""
 
 import asyncio
-import errno
 from typing import Final
 
 import structlog
 
 from ruasr_tel.call import Calls
-from ruasr_tel.errors import ConfigError, PortTaken
+from ruasr_tel.live import check_profile
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.sockets import BACKLOG, cannot_listen, url_of
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.session import Session
 from ruasr_tel_adapters.wires.audiosocket import FRAME_S
-
-BACKLOG: Final = 1024
-"""Connects that the kernel holds for us; Asterisk gives up after 2 s (res_audiosocket.c)."""
 
 MAX_LATE_S: Final = 0.1
 """A late timer makes up for at most this: frames sent at once crowd Asterisk's queue."""
@@ -26,10 +23,7 @@ def create(config: AudioSocketConfig, calls: Calls, metrics: Metrics) -> "AudioS
     Raises:
         ConfigError: there is no profile of the configured name.
     """
-    try:
-        calls.profile(config.profile)
-    except ConfigError as error:
-        raise ConfigError(f"doors.audiosocket.profile: {error}") from error
+    check_profile("audiosocket", config.profile, calls)
     return AudioSocketDoor(config, calls, metrics)
 
 
@@ -56,8 +50,7 @@ class AudioSocketDoor:
     @property
     def url(self) -> str:
         """Where it listens: `tcp://127.0.0.1:9092`."""
-        host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
-        return f"tcp://{host}:{self._port}"
+        return url_of("tcp", self._config.host, self._port)
 
     async def start(self) -> None:
         """Begin to listen.
@@ -72,14 +65,7 @@ class AudioSocketDoor:
                 self._session, self._config.host, self._config.port, backlog=BACKLOG
             )
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortTaken(
-                    f"{self.url} (doors.audiosocket) is in use by another program: "
-                    "stop that one or set doors.audiosocket.port"
-                ) from error
-            raise ConfigError(
-                f"doors.audiosocket.host and port: cannot listen on {self.url}: {error.strerror}"
-            ) from error
+            raise cannot_listen("audiosocket", self.url, error) from error
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def stop_accepting(self) -> None:

@@ -16,6 +16,7 @@ from ruasr_tel.errors import ProtocolError, RuasrError
 from ruasr_tel.leg import Leg
 from ruasr_tel.live import free_id
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.sockets import keep_alive, peer_name
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.pace import PaceCheck
@@ -41,15 +42,6 @@ APPLICATION_RATE_HZ: Final = 8_000
 
 SILENCE_FRAME: Final = encode_audio(bytes(frame_bytes(APPLICATION_RATE_HZ)))
 """20 ms of silence as kind 0x10, which every Asterisk takes in a call of any rate."""
-
-KEEPALIVE: Final = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-)
-"""A PBX that vanished without FIN is noticed after 2 minutes; frames leave at once."""
 
 
 class State(Enum):
@@ -120,10 +112,11 @@ class Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the new connection, or part at once when there are too many."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is none
-        self._peer = _address(transport.get_extra_info("peername"))
+        self._peer = peer_name(transport.get_extra_info("peername"))
         self._log = self._log.bind(peer=self._peer)
-        for option in KEEPALIVE:
-            transport.get_extra_info("socket").setsockopt(*option)
+        keep_alive(transport)
+        nodelay = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # frames leave at once
+        transport.get_extra_info("socket").setsockopt(*nodelay)
         self._transport.set_write_buffer_limits(high=self._config.write_buffer_bytes)
         self._sessions.add(self)
         if len(self._sessions) > self._config.max_connections:
@@ -368,8 +361,3 @@ class Session(asyncio.Protocol):
         if self._state is _GONE and self._call is None:
             self._sessions.discard(self)
             self.finished.set()
-
-
-def _address(peername: tuple[str, int] | None) -> str:
-    """Return `host:port` of a peer."""
-    return f"{peername[0]}:{peername[1]}" if peername else "unknown"

@@ -1,11 +1,9 @@
 """The REST door: a listener and its routes."""
 
-import errno
-
 from aiohttp import web
 
-from ruasr_tel.errors import ConfigError, PortTaken
 from ruasr_tel.plugins import Server
+from ruasr_tel.sockets import BACKLOG, cannot_listen, url_of
 from ruasr_tel_adapters.rest.api import API, Api
 from ruasr_tel_adapters.rest.audio import OUTLINES, Outlines
 from ruasr_tel_adapters.rest.config import RestConfig
@@ -15,8 +13,6 @@ from ruasr_tel_adapters.rest.problems import problems
 from ruasr_tel_adapters.rest.routes import DOCUMENTS, OPERATIONS
 from ruasr_tel_adapters.rest.seed_socket import SOCKETS, Sockets, seed_socket
 
-BACKLOG = 1024
-"""Connects that the kernel holds for us while the loop is busy."""
 LAST_ANSWERS_S = 5.0
 """How long answers may take after the stop of every stream and wait."""
 LINGER_S = 1.0
@@ -56,8 +52,7 @@ class RestDoor:
     @property
     def url(self) -> str:
         """Where it listens: `http://127.0.0.1:49153`."""
-        host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
-        return f"http://{host}:{self._port}"
+        return url_of("http", self._config.host, self._port)
 
     async def start(self) -> None:
         """Begin to listen.
@@ -79,14 +74,7 @@ class RestDoor:
             await site.start()
         except OSError as error:
             await self._runner.cleanup()
-            if error.errno == errno.EADDRINUSE:
-                raise PortTaken(
-                    f"{self.url} (doors.rest) is in use by another program: "
-                    "stop that one or set doors.rest.port"
-                ) from error
-            raise ConfigError(
-                f"doors.rest.host and port: cannot listen on {self.url}: {error.strerror}"
-            ) from error
+            raise cannot_listen("rest", self.url, error) from error
         address: tuple[str, int] = self._runner.addresses[0]
         self._port = address[1]
 

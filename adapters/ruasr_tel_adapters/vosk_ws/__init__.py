@@ -3,13 +3,8 @@
 from ruasr_tel.plugins import Adapter
 from ruasr_tel_adapters.vosk_ws.config import VoskWsConfig
 from ruasr_tel_adapters.vosk_ws.phone import VoskPhone
-from ruasr_tel_adapters.vosk_ws.server import VoskWsDoor, create
+from ruasr_tel_adapters.vosk_ws.server import create
 
-__all__ = ["ADAPTER", "VoskWsConfig", "VoskWsDoor", "create"]
+__all__ = ["ADAPTER", "VoskWsConfig", "create"]
 
-ADAPTER = Adapter(
-    name="vosk_ws",
-    config=VoskWsConfig,
-    create=lambda config, server: create(config, server.calls),
-    phone=VoskPhone(),
-)
+ADAPTER = Adapter("vosk_ws", VoskWsConfig, create, VoskPhone())

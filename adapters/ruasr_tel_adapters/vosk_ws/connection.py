@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -17,7 +16,17 @@ from ruasr_tel.call import Call, Calls
 from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.errors import Overloaded
 from ruasr_tel.leg import Leg
+from ruasr_tel.live import free_id
+from ruasr_tel.sockets import peer_name
 from ruasr_tel.types import CallId
+from ruasr_tel.websocket import (
+    INTERNAL_ERROR,
+    POLICY_VIOLATION,
+    TRY_AGAIN_LATER,
+    Ending,
+    is_too_long,
+    leave,
+)
 from ruasr_tel_adapters.vosk_ws.config import RATE_MAX_HZ, RATE_MIN_HZ, VoskWsConfig
 from ruasr_tel_adapters.vosk_ws.options import UrlSettings, change_options, default_options
 from ruasr_tel_adapters.vosk_ws.session import Session
@@ -28,17 +37,6 @@ T = TypeVar("T")
 
 DOOR = "vosk_ws"
 
-NORMAL = 1000
-POLICY_VIOLATION = 1008
-MESSAGE_TOO_BIG = 1009
-INTERNAL_ERROR = 1011
-SERVICE_RESTART = 1012
-TRY_AGAIN_LATER = 1013
-"""RFC 6455 7.4.1 and the IANA registry of WebSocket close codes."""
-
-CLOSE_REASON_BYTES_MAX = 123
-"""RFC 6455 5.5: a control frame holds 125 bytes, two of them are the code."""
-
 AHEAD_S = 2.0
 """A client this far ahead of real time sends a file; at the pace of a call none gets there."""
 
@@ -46,21 +44,6 @@ SLICE_S = 1.0
 """A longer message is handed on in pieces, so that a whole file in one message is bounded, too."""
 
 _BYTES_PER_SAMPLE = {Encoding.SLIN: 2, Encoding.PCMU: 1, Encoding.PCMA: 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a connection ends.
-
-    Attributes:
-        reason: for the call's events, in a word or two.
-        close_code: what the client is told, if it still listens.
-        text: the same in a sentence.
-    """
-
-    reason: str
-    close_code: int = NORMAL
-    text: str = ""
 
 
 class Stopped(Exception):
@@ -88,7 +71,7 @@ class Connection:
         self._calls = calls
         self._config = config
         self._profile = url.profile or config.profile
-        self._call_id = _free_id(url.call_id or CallId(str(uuid4())), calls)
+        self._call_id = free_id(url.call_id or CallId(str(uuid4())), calls)
         self._session = Session(change_options(default_options(config), url.values))
         self._wav = WavSniffer()
         self._leg: Leg | None = None
@@ -106,7 +89,7 @@ class Connection:
             call = self._calls.open(
                 door=DOOR,
                 call_id=self._call_id,
-                peer=_peer(self._socket),
+                peer=peer_name(self._socket.remote_address),
                 profile=self._profile,
                 on_event=self._session.on_event,
                 hang_up=lambda reason: self.stop(Ending("too long", POLICY_VIOLATION, reason)),
@@ -124,16 +107,7 @@ class Connection:
             self._waiting.reschedule(asyncio.get_running_loop().time())
 
     async def _close(self, ending: Ending) -> None:
-        """Close the socket.
-
-        The library bounds the wait for the peer's close frame, not the write before it: a peer that
-        never reads would hold it open.
-        """
-        try:
-            async with asyncio.timeout(2 * self._config.close_timeout_s):
-                await self._socket.close(ending.close_code, _close_reason(ending.text))
-        except TimeoutError:
-            self._socket.transport.abort()
+        await leave(self._socket, ending, self._config.close_timeout_s)
 
     async def _serve(self, call: Call) -> Ending:
         try:
@@ -282,29 +256,9 @@ class Connection:
 
         A close frame without a mask (1002) is how mod_vosk's older libks hangs up.
         """
-        ours = closed.sent if not closed.rcvd_then_sent else None
-        if ours is not None and ours.code == MESSAGE_TOO_BIG:
+        if is_too_long(closed):
             limit = self._config.max_message_bytes
             self._log.warning("message too long", error=f"at most {limit} bytes", close_code=1009)
             return Ending("message too long")
         self._log.debug("client left", close=str(closed))
         return Ending("close")
-
-
-def _free_id(wanted: CallId, calls: Calls) -> CallId:
-    """Return the id, or `id#2`, `id#3` and so on while calls of that name run."""
-    call_id, count = wanted, 1
-    while call_id in calls:
-        count += 1
-        call_id = CallId(f"{wanted}#{count}")
-    return call_id
-
-
-def _peer(socket: ServerConnection) -> str:
-    """Return `address:port`; a peer that is gone already has none."""
-    address = socket.remote_address
-    return f"{address[0]}:{address[1]}" if address else "unknown"
-
-
-def _close_reason(text: str) -> str:
-    return text.encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore")

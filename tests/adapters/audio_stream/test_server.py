@@ -16,10 +16,14 @@ from websockets.typing import Subprotocol
 from ruasr_tel.call import Calls, CallsConfig
 from ruasr_tel.errors import ConfigError, PortTaken
 from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Final
+from ruasr_tel.hub import Hub
+from ruasr_tel.metrics import Metrics
+from ruasr_tel.plugins import Server
 from ruasr_tel.testing.audio import phrase, silence
 from ruasr_tel.testing.calls import TIMEOUT_S, Recorder, running_calls
 from ruasr_tel.types import Samples
-from ruasr_tel_adapters.audio_stream import AudioStreamConfig, AudioStreamDoor, create
+from ruasr_tel.websocket import Listener
+from ruasr_tel_adapters.audio_stream import AudioStreamConfig, create
 
 SECOND = phrase((0.6, 1.0))
 """What is recognised as something, and its pause."""
@@ -29,7 +33,7 @@ SECOND = phrase((0.6, 1.0))
 class House:
     """A door, its calls, and what came of them."""
 
-    door: AudioStreamDoor
+    door: Listener
     calls: Calls
     heard: Recorder
 
@@ -39,12 +43,16 @@ async def house(limit: int = 500, **settings: object) -> AsyncIterator[House]:
     heard = Recorder()
     async with running_calls(publish=heard, config=CallsConfig(max_calls=limit)) as calls:
         config = AudioStreamConfig.model_validate({"port": 0, "close_timeout_s": 0.2, **settings})
-        door = create(config, calls)
+        door = create(config, server(calls))
         await door.start()
         try:
             yield House(door, calls, heard)
         finally:
             await door.close()
+
+
+def server(calls: Calls) -> Server:
+    return Server(calls, Hub(), Metrics())
 
 
 def stereo(*channels: Samples) -> bytes:
@@ -77,7 +85,7 @@ async def test_mod_audio_stream_mono_with_metadata_that_is_no_json() -> None:
             data = await transcription(socket)
         (ended,) = await at.heard.until(CallEnded)
     (started,) = at.heard.of(CallStarted)
-    assert (started.call_id, started.profile, ended.reason) == ("fs-1", "yesno", "close")
+    assert (started.call_id, started.profile, ended.reason) == ("fs-1", "yesno", "hangup")
     assert (data["channel"], data["text"]) == (0, at.heard.of(Final)[0].text)
     assert data["text"].startswith("слово")
     (ledger,) = ended.ledgers.values()
@@ -218,16 +226,16 @@ async def test_a_taken_port_and_an_unknown_profile_are_told() -> None:
     async with house() as at:
         port = int(at.door.url.rpartition(":")[2])
         with pytest.raises(PortTaken, match=r"set doors\.audio_stream\.port"):
-            await create(AudioStreamConfig(port=port), at.calls).start()
+            await create(AudioStreamConfig(port=port), server(at.calls)).start()
         with pytest.raises(ConfigError, match=r"doors\.audio_stream\.profile"):
-            create(AudioStreamConfig(profile="none"), at.calls)
+            create(AudioStreamConfig(profile="none"), server(at.calls))
         await at.door.stop_accepting()
         with pytest.raises(InvalidStatus, match="503"):
             await connect(at.door.url)
-    await create(AudioStreamConfig(), at.calls).close()
+    await create(AudioStreamConfig(), server(at.calls)).close()
 
 
 async def test_an_address_of_another_machine_is_told() -> None:
     async with house() as at:
         with pytest.raises(ConfigError, match="cannot listen on ws"):
-            await create(AudioStreamConfig(host="192.0.2.1", port=0), at.calls).start()
+            await create(AudioStreamConfig(host="192.0.2.1", port=0), server(at.calls)).start()

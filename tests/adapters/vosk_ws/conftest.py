@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ruasr_tel_adapters.vosk_ws import VoskWsConfig, VoskWsDoor, create
+from ruasr_tel.websocket import Listener
+from ruasr_tel_adapters.vosk_ws import VoskWsConfig, create
 from tests.adapters.vosk_ws.fake_calls import FakeCalls, Serve
 
 TIMEOUT_S = 10.0 * float(os.environ.get("RUASR_TEST_TIMEOUT_FACTOR", "1"))
@@ -40,10 +41,10 @@ def calls() -> FakeCalls:
 
 @pytest.fixture
 async def serve(calls: FakeCalls) -> AsyncIterator[Serve]:
-    doors: list[VoskWsDoor] = []
+    doors: list[Listener] = []
 
-    async def start(**settings: Any) -> VoskWsDoor:
-        door = create(VoskWsConfig(**{"port": 0} | settings), calls.real)
+    async def start(**settings: Any) -> Listener:
+        door = create(VoskWsConfig(**{"port": 0} | settings), calls.server)
         doors.append(door)
         await door.start()
         return door

@@ -10,13 +10,16 @@ import numpy as np
 
 from ruasr_tel.call import Calls
 from ruasr_tel.engines.base import DecodeOptions
-from ruasr_tel.errors import Overloaded
+from ruasr_tel.errors import ConfigError, Overloaded
 from ruasr_tel.events import Alternative, CallEnded, CallStarted, Event, Final, Partial, Word
+from ruasr_tel.hub import Hub
+from ruasr_tel.metrics import Metrics
+from ruasr_tel.plugins import Server
 from ruasr_tel.profile import Profile
 from ruasr_tel.types import CallId, LegId, Samples
-from ruasr_tel_adapters.vosk_ws import VoskWsDoor
+from ruasr_tel.websocket import Listener
 
-Serve: TypeAlias = Callable[..., Coroutine[Any, Any, VoskWsDoor]]
+Serve: TypeAlias = Callable[..., Coroutine[Any, Any, Listener]]
 """Starts a door with these settings of its section."""
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -159,6 +162,8 @@ class FakeCalls:
         return call_id in self.running
 
     def profile(self, name: str | None) -> Profile:
+        if (name or "default") not in self.profiles:
+            raise ConfigError(f"there is no profile {name!r}")
         return self.profiles[name or "default"]
 
     def admit(self) -> None:
@@ -185,6 +190,6 @@ class FakeCalls:
         return call
 
     @property
-    def real(self) -> Calls:
-        """This, as what the door is typed for."""
-        return cast(Calls, self)
+    def server(self) -> Server:
+        """What a door is made with; the calls in it are these."""
+        return Server(cast(Calls, self), Hub(), Metrics())

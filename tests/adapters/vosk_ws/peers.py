@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from ruasr_tel_adapters.vosk_ws import VoskWsDoor
+from ruasr_tel.websocket import Listener
 
 EMPTY = '{\n  "partial" : ""\n}'
 AUDIO = bytes(3200)
@@ -20,7 +20,7 @@ AUDIO = bytes(3200)
 
 @asynccontextmanager
 async def client(
-    door: VoskWsDoor, path: str = "/", **options: Any
+    door: Listener, path: str = "/", **options: Any
 ) -> AsyncIterator[ClientConnection]:
     async with connect(door.url + path, **options) as peer:
         yield peer
@@ -45,7 +45,7 @@ async def closed(peer: ClientConnection) -> tuple[int, str]:
 class RawClient:
     """A WebSocket client by hand, so that it can break the rules."""
 
-    def __init__(self, door: VoskWsDoor) -> None:
+    def __init__(self, door: Listener) -> None:
         self.port = int(door.url.rpartition(":")[2])
         self.stuck = asyncio.Event()
 

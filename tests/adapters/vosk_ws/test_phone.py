@@ -10,11 +10,14 @@ import pytest
 from ruasr_tel.call import CallsConfig
 from ruasr_tel.errors import ProtocolError
 from ruasr_tel.events import CallEnded, CallStarted, Final
-from ruasr_tel.plugins import Heard, PhoneCall
+from ruasr_tel.hub import Hub
+from ruasr_tel.metrics import Metrics
+from ruasr_tel.plugins import Heard, PhoneCall, Server
 from ruasr_tel.testing import TIMEOUT_S, Recorder, phrase, running_calls
 from ruasr_tel.testing.phone import TAIL_S
 from ruasr_tel.types import Samples
-from ruasr_tel_adapters.vosk_ws import VoskWsConfig, VoskWsDoor, create
+from ruasr_tel.websocket import Listener
+from ruasr_tel_adapters.vosk_ws import VoskWsConfig, create
 from ruasr_tel_adapters.vosk_ws.phone import VoskPhone
 
 
@@ -51,9 +54,9 @@ class Handset:
 @asynccontextmanager
 async def listening(
     publish: Recorder, config: CallsConfig | None = None
-) -> AsyncIterator[VoskWsDoor]:
+) -> AsyncIterator[Listener]:
     async with running_calls(publish=publish, config=config) as calls:
-        door = create(VoskWsConfig(port=0), calls)
+        door = create(VoskWsConfig(port=0), Server(calls, Hub(), Metrics()))
         await door.start()
         try:
             yield door
@@ -110,7 +113,7 @@ async def test_a_refused_call_tells_the_servers_reason() -> None:
         await events.until(CallStarted)
         with pytest.raises(ProtocolError, match="refused the call: 1 calls are running"):
             await Handset(door.url, phrase((0.1, 0.0))).play()
-        with pytest.raises(ProtocolError, match="refused the call: no profile 'sing'"):
+        with pytest.raises(ProtocolError, match="refused the call: there is no profile 'sing'"):
             await Handset(door.url, phrase((0.1, 0.0)), profile="sing").play()
         first.cancel()
         await events.until(CallEnded)

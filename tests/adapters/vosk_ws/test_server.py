@@ -29,7 +29,7 @@ async def test_subprotocol_is_echoed_and_never_invented(calls: FakeCalls, serve:
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/?profile=nope", "no profile 'nope'; have default, yesno\n"),
+        ("/?profile=nope", "there is no profile 'nope'\n"),
         ("/?sample_rate=abc", "sample_rate: 'abc' is not a number from 1000 to 192000\n"),
         (
             "/?call_id=%20",
@@ -101,16 +101,16 @@ async def test_port_taken_and_bad_address(serve: Serve, calls: FakeCalls) -> Non
         await serve(port=port)
     with pytest.raises(ConfigError, match=r"doors.vosk_ws.host and port: cannot listen on ws://"):
         await serve(host="192.0.2.1")
-    unstarted = create(VoskWsConfig(), calls.real)
+    unstarted = create(VoskWsConfig(), calls.server)
     await unstarted.close()
     assert unstarted.url == "ws://127.0.0.1:2700"
-    assert create(VoskWsConfig(host="::1"), calls.real).url == "ws://[::1]:2700"
+    assert create(VoskWsConfig(host="::1"), calls.server).url == "ws://[::1]:2700"
 
 
 def test_an_unknown_profile_of_the_door_is_a_config_error(calls: FakeCalls) -> None:
     with pytest.raises(ConfigError) as caught:
-        create(VoskWsConfig(profile="nope"), calls.real)
-    assert str(caught.value) == "doors.vosk_ws.profile: no profile 'nope'; have default, yesno"
+        create(VoskWsConfig(profile="nope"), calls.server)
+    assert str(caught.value) == "doors.vosk_ws.profile: there is no profile 'nope'"
 
 
 def test_it_is_found_by_its_entry_point() -> None:

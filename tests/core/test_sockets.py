@@ -1,0 +1,50 @@
+import asyncio
+import errno
+import socket
+
+import pytest
+
+from ruasr_tel.errors import ConfigError, PortTaken
+from ruasr_tel.sockets import KEEPALIVE, cannot_listen, keep_alive, peer_name, url_of
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [(("192.0.2.1", 4000), "192.0.2.1:4000"), (("::1", 4000, 0, 0), "::1:4000"), (None, "unknown")],
+)
+def test_a_peer_has_a_name(address: tuple[str, int] | None, name: str) -> None:
+    assert peer_name(address) == name
+
+
+def test_an_address_of_six_has_brackets() -> None:
+    assert url_of("tcp", "127.0.0.1", 9092) == "tcp://127.0.0.1:9092"
+    assert url_of("ws", "::1", 2700) == "ws://[::1]:2700"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "says"),
+    [
+        (
+            errno.EADDRINUSE,
+            PortTaken,
+            "ws://a:1 (doors.door) is in use by another program: "
+            "stop that one or set doors.door.port",
+        ),
+        (
+            errno.EADDRNOTAVAIL,
+            ConfigError,
+            "doors.door.host and port: cannot listen on ws://a:1: why",
+        ),
+    ],
+)
+def test_a_door_that_cannot_listen_says_what_to_set(
+    number: int, kind: type[Exception], says: str
+) -> None:
+    error = cannot_listen("door", "ws://a:1", OSError(number, "why"))
+    assert (type(error), str(error)) == (kind, says)
+
+
+def test_a_kept_connection_asks_for_its_peer() -> None:
+    with socket.socket() as sock:
+        keep_alive(asyncio.BaseTransport({"socket": sock}))
+        assert [sock.getsockopt(level, name) for level, name, _value in KEEPALIVE] == [1, 60, 10, 6]
