@@ -17,6 +17,7 @@ MODULES = [
     "codec_ulaw",
     "codec_alaw",
     "codec_a_mu",
+    "codec_gsm",
     "codec_resample",
     "format_wav",
     "format_pcm",
@@ -125,8 +126,61 @@ exten => websocket,1,Answer()
  same => n,Dial(WebSocket/ruasr/c(slin)f(json)v(uuid=${RUASR_CALL_ID}),10,g)
  same => n,Verbose(1,handed back: ${DIALSTATUS} ${HANGUPCAUSE})
  same => n,Hangup()
+exten => speech,1,Answer()
+ same => n,SpeechCreate(${ENGINE})
+ same => n,GotoIf($["${ERROR}" = "1"]?refused)
+ same => n,Set(CALL_UUID=${UUID()})
+ same => n,Set(SPEECH_ENGINE(call_id)=${CALL_UUID})
+ same => n,SpeechStart()
+ same => n,SpeechBackground(beep,10,p)
+ same => n,Verbose(1,heard: ${SPEECH_TEXT(0)})
+ same => n,SpeechDestroy()
+ same => n,Hangup()
+ same => n(refused),Verbose(1,refused)
+ same => n,Hangup()
 """
-"""Our examples once more, with a profile (and a name) that the caller chooses."""
+"""Our examples once more, with a profile (a name, an engine) that the caller chooses."""
+
+SECOND_MODEL = "ru-mini-transducer-8k"
+ENGINES = f"""
+[chosen]
+type = client
+url = ws://127.0.0.1:9094
+protocol = speech_to_text
+codecs = !all,slin
+@language = ru_RU
+@profile = yesno
+@model = {SECOND_MODEL}
+
+[closed]
+type = client
+url = ws://127.0.0.1:9094
+protocol = speech_to_text
+codecs = !all,ulaw
+@phrases = регистрация оператора удалена,на данный момент все линии заняты
+@closed = 1
+
+[foreign]
+type = client
+url = ws://127.0.0.1:9094
+protocol = speech_to_text
+codecs = !all,slin
+@language = en-US
+
+[unknown]
+type = client
+url = ws://127.0.0.1:9094
+protocol = speech_to_text
+codecs = !all,slin
+@model = none
+
+[wide]
+type = client
+url = ws://127.0.0.1:9094
+protocol = speech_to_text
+codecs = !all,gsm
+"""
+"""Clients of aeap.conf: settings that choose, and three that are refused."""
 
 INCLUDED = {
     "audiosocket.conf": "ruasr-audiosocket",
@@ -178,7 +232,7 @@ def files(
         "manager.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nport = {ami}\n"
         "[suite]\nsecret = suite\nread = all\nwrite = all\n",
         "chan_websocket.conf": "[global]\ntype = global\n",
-        "aeap.conf": _moved((EXAMPLES / "aeap.conf").read_text("utf-8"), ports),
+        "aeap.conf": _moved((EXAMPLES / "aeap.conf").read_text("utf-8") + ENGINES, ports),
         "websocket_client.conf": _moved(
             (EXAMPLES / "websocket_client.conf").read_text("utf-8"), ports
         ),
@@ -194,8 +248,9 @@ PROFILES: dict[str, object] = {
     "question": {"end": {"after_final": True}},
     "word": {"end": {"phrases": ["оператора"]}},
     "time": {"end": {"after_s": 1.5}},
+    "second": {"model": SECOND_MODEL},
 }
-"""Rules that hand a call back."""
+"""Rules that hand a call back, and one that brings another model."""
 
 
 def configuration(

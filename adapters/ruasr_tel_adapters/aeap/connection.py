@@ -140,8 +140,8 @@ class Connection:
                 f"no codec of {', '.join(offered)[:80] or 'none'} is served; "
                 f"set codecs=!all,{','.join(CODECS)} in aeap.conf"
             )
-        self._calls.admit()
         self._change(settings(request))
+        self._calls.admit(self._model())
         self._codec = codec
         return answer_setup(request, codec)
 
@@ -169,6 +169,7 @@ class Connection:
         return {
             "language": self._settings.language or self._config.languages[0],
             "profile": self._settings.profile or "default",
+            "model": self._model() or "",
             "call_id": call_id,
             "sample_rate": str(self._settings.sample_rate_hz),
             "phrases": ",".join(self._options(self._settings).phrases),
@@ -186,6 +187,10 @@ class Connection:
                 raise ProtocolError("settings must come before the first audio")
             self._ear.leg.set_options(self._options(changed))
         self._settings = changed
+
+    def _model(self) -> str | None:
+        """Return which model will hear the call: the one that was asked for, else the profile's."""
+        return self._settings.model or self._calls.profile(self._settings.profile).model
 
     def _options(self, settings: Settings) -> DecodeOptions:
         return settings.options(self._calls.profile(settings.profile).options)
@@ -221,6 +226,7 @@ class Connection:
                 call_id=call_id,
                 peer=self._socket.peer,
                 profile=self._settings.profile,
+                model=self._settings.model,
                 on_event=self._on_event,
                 options=self._options(self._settings),
                 hang_up=lambda why: self.stop(Ending("too long", POLICY_VIOLATION, why)),

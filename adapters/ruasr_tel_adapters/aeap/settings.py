@@ -31,6 +31,7 @@ class Settings:
         phrases: to prefer, or None: the profile's.
         closed: whether nothing else can be heard, or None: as the profile says.
         alternatives: readings of a segment at most, or None: as the profile says.
+        model: for finals, one that runs, or None: the profile's.
     """
 
     language: str = ""
@@ -40,6 +41,7 @@ class Settings:
     phrases: tuple[str, ...] | None = None
     closed: bool | None = None
     alternatives: int | None = None
+    model: str | None = None
 
     def options(self, profile: DecodeOptions) -> DecodeOptions:
         """Return what to ask of the engine: the profile's wishes under the peer's."""
@@ -71,6 +73,7 @@ class Reader:
         self._known: dict[str, tuple[str, Callable[[str], object]]] = {
             "language": ("language", self._language),
             "profile": ("profile", self._profile),
+            "model": ("model", self._model),
             "call_id": ("call_id", _call_id),
             "uuid": ("call_id", _call_id),
             "sample_rate": ("sample_rate_hz", _rate),
@@ -113,6 +116,11 @@ class Reader:
     def _profile(self, value: str) -> str | None:
         self._calls.profile(value or None)
         return value or self._config.profile
+
+    def _model(self, value: str) -> str | None:
+        """Take a model that runs; another one, or one that is overloaded, is refused."""
+        self._calls.admit(value or None)
+        return value or None
 
 
 def _call_id(value: str) -> CallId | None:

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from ruasr_tel.audio.codec import Encoding, encode
-from ruasr_tel.call import Calls, CallsConfig
+from ruasr_tel.call import Call, Calls, CallsConfig
 from ruasr_tel.events import Alternative, CallEnded, CallStarted, Dtmf, Partial, SpeechStarted
 from ruasr_tel.events import Final as FinalEvent
 from ruasr_tel.hub import Hub
@@ -155,6 +155,7 @@ async def test_settings_choose_the_profile_and_the_id_and_others_are_ignored() -
     [
         ({"profile": "sing"}, "profile: there is no profile 'sing'; known profiles: "),
         ({"language": "en-US"}, "language: 'en-US' is not served; "),
+        ({"model": "none"}, "model: this server has no model 'none'; it has "),
     ],
 )
 async def test_what_cannot_be_chosen_is_refused(params: dict[str, str], error: str) -> None:
@@ -162,6 +163,29 @@ async def test_what_cannot_be_chosen_is_refused(params: dict[str, str], error: s
         refused = await peer.set_up(**params)
         assert refused["error_msg"].startswith(error)
         assert own.bad("setup") == 1
+
+
+async def test_the_model_is_the_peers_choice_among_those_that_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with bench() as own, own.peer() as peer:
+        (name,) = own.calls._recognisers
+        asked: list[str | None] = []
+        opened = own.calls.open
+
+        def opening(**how: Any) -> Call:
+            asked.append(how["model"])
+            return opened(**how)
+
+        monkeypatch.setattr(own.calls, "open", opening)
+        await peer.set_up(model=name)
+        known = await peer.ask("get", params=["model"])
+        assert known == {"params": {"model": name}}
+        refused = await peer.ask("set", params={"model": "none"})
+        assert refused["error_msg"].startswith("model: this server has no model 'none'")
+        await peer.socket.send(SPOKEN)
+        await peer.hear()
+        assert asked == [name]
 
 
 async def test_a_full_server_says_so_in_the_answer_to_setup() -> None:
@@ -213,7 +237,7 @@ async def test_unknown_requests_are_answered() -> None:
         assert own.bad("unknown request") == 1
         await peer.set_up()
         nothing = await peer.ask("get", params=["weather"])
-        names = "results, language, profile, call_id, sample_rate, phrases"
+        names = "results, language, profile, model, call_id, sample_rate, phrases"
         assert nothing == {"error_msg": f"get one of {names}"}
 
 

@@ -32,6 +32,7 @@ async def test_what_a_peer_can_say(calls: Calls) -> None:
     [
         ("language", "en-US", "language: 'en-US' is not served; doors.aeap.languages has ru, ru-"),
         ("profile", "sing", "profile: there is no profile 'sing'; known profiles: default, "),
+        ("model", "none", "model: this server has no model 'none'; it has "),
         ("call_id", "a b", "call_id: 'a b' is not 1 to 128 of A-Z a-z 0-9 _ . : @ + -"),
         ("phrases", "[1", "phrases: '[1' is not a JSON list"),
         ("phrases", "а," * 10_001, "phrases: 10001 phrases, at most 10000"),
