@@ -58,6 +58,10 @@ class Ending:
     text: str = ""
 
 
+FAULTS: Final = frozenset({"idle", "message too long", "not read"})
+"""Reasons of endings that are the peer's fault, though nothing in its messages is wrong."""
+
+
 class LeavingConnection(ServerConnection):
     """A WebSocket whose end does not depend on the peer.
 

@@ -19,7 +19,7 @@ from ruasr_tel.events import Partial as PartialEvent
 from ruasr_tel.live import Ear, free_id
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.types import CallId
-from ruasr_tel.websocket import POLICY_VIOLATION, TRY_AGAIN_LATER, Ending, PeerSocket
+from ruasr_tel.websocket import FAULTS, POLICY_VIOLATION, TRY_AGAIN_LATER, Ending, PeerSocket
 from ruasr_tel_adapters.aeap.config import AeapConfig
 from ruasr_tel_adapters.aeap.settings import Reader, Settings
 from ruasr_tel_adapters.aeap.wire import (
@@ -82,6 +82,8 @@ class Connection:
     async def run(self) -> None:
         """Serve the peer; returns when its call has ended and the socket is closed."""
         ending = await self._socket.listen(self._take)
+        if ending.reason in FAULTS:
+            self._bad(ending.reason, ending.text)
         closing = [self._socket.close(ending)]
         if self._call is not None:
             closing.append(self._call.end(ending.reason))

@@ -14,6 +14,7 @@ from ruasr_tel.errors import ConfigError, Overloaded, ProtocolError
 from ruasr_tel.live import Ear, free_id
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.websocket import (
+    FAULTS,
     NORMAL,
     PROTOCOL_ERROR,
     TRY_AGAIN_LATER,
@@ -87,6 +88,8 @@ class Connection:
             ending = await self._socket.listen(self._take)
         finally:
             patience.cancel()
+        if ending.reason in FAULTS:
+            self._bad(ending.reason, ending.text)
         closing = [self._socket.close(ending)]
         if self._call is not None:
             closing.append(self._call.end(ending.reason))

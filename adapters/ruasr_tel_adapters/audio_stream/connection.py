@@ -12,8 +12,9 @@ from ruasr_tel.call import Call, Calls
 from ruasr_tel.errors import ConfigError, Overloaded, ProtocolError
 from ruasr_tel.events import Event, Partial
 from ruasr_tel.live import Ear, free_id
+from ruasr_tel.metrics import Metrics
 from ruasr_tel.types import CallId
-from ruasr_tel.websocket import POLICY_VIOLATION, TRY_AGAIN_LATER, Ending, PeerSocket
+from ruasr_tel.websocket import FAULTS, POLICY_VIOLATION, TRY_AGAIN_LATER, Ending, PeerSocket
 from ruasr_tel_adapters.audio_stream.config import AudioStreamConfig
 from ruasr_tel_adapters.audio_stream.wire import (
     Deinterleaver,
@@ -33,25 +34,35 @@ class Connection:
     Args:
         websocket: the socket.
         calls: where a call is opened.
+        metrics: counts what is against the protocol.
         config: the door's section.
         settings: what the URL says.
     """
 
     def __init__(
-        self, websocket: WebSocket, calls: Calls, config: AudioStreamConfig, settings: Settings
+        self,
+        websocket: WebSocket,
+        calls: Calls,
+        metrics: Metrics,
+        config: AudioStreamConfig,
+        settings: Settings,
     ) -> None:
         self._socket = PeerSocket(websocket, config.idle_timeout_s, config.close_timeout_s)
         self._calls = calls
+        self._metrics = metrics
         self._config = config
         self._settings = settings
         self._call: Call | None = None
         self._ears: tuple[Ear, ...] = ()
         self._split = Deinterleaver(1)
         self._log: FilteringBoundLogger = structlog.get_logger(__name__)
+        self._log = self._log.bind(door=DOOR, peer=self._socket.peer)
 
     async def run(self) -> None:
         """Serve the stream; returns when its call has ended and the socket is closed."""
         ending = await self._socket.listen(self._take)
+        if ending.reason in FAULTS:
+            self._bad(ending.reason, ending.text)
         if self._call is not None:
             await self._call.end(ending.reason)
         await self._socket.close(ending)
@@ -69,7 +80,7 @@ class Connection:
         except Overloaded as error:
             self.stop(Ending("refused", TRY_AGAIN_LATER, str(error)))
         except (ProtocolError, ConfigError) as error:
-            self._log.warning("audio_stream refused", error=str(error))
+            self._bad("protocol", str(error))
             self.stop(Ending("refused", POLICY_VIOLATION, str(error)))
 
     def _act(self, text: str) -> None:
@@ -97,8 +108,11 @@ class Connection:
             ConfigError: unknown profile.
         """
         settings = self._settings
-        call_id = free_id(settings.call_id or CallId(str(uuid4())), self._calls)
+        wanted = settings.call_id or CallId(str(uuid4()))
+        call_id = free_id(wanted, self._calls)
         self._log = self._log.bind(call_id=call_id)
+        if call_id != wanted:
+            self._bad("id in use", f"a running call has the id {wanted}")
         self._call = self._calls.open(
             door=DOOR,
             call_id=call_id,
@@ -113,6 +127,10 @@ class Connection:
         ]
         self._ears = tuple(Ear(leg, Encoding.SLIN, self._config.max_backlog_s) for leg in legs)
         self._split = Deinterleaver(settings.channels)
+
+    def _bad(self, kind: str, error: str) -> None:
+        self._metrics.bad_messages.labels(DOOR, kind).inc()
+        self._log.warning("bad message", kind=kind, error=error)
 
     def _on_event(self, event: Event) -> None:
         """Send a result; a peer that does not read misses some, the sinks have all."""

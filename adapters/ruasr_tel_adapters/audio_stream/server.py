@@ -28,7 +28,7 @@ def create(config: AudioStreamConfig, server: Server) -> Listener:
     def converse(websocket: ServerConnection) -> Connection:
         assert websocket.request is not None  # the handshake is over
         settings = parse_url(websocket.request.path, defaults)
-        return Connection(websocket, calls, config, settings)
+        return Connection(websocket, calls, server.metrics, config, settings)
 
     manners = Manners(
         check=check,

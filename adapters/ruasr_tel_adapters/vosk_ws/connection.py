@@ -17,9 +17,11 @@ from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.errors import Overloaded
 from ruasr_tel.leg import Leg
 from ruasr_tel.live import free_id
+from ruasr_tel.metrics import Metrics
 from ruasr_tel.sockets import peer_name
 from ruasr_tel.types import CallId
 from ruasr_tel.websocket import (
+    FAULTS,
     INTERNAL_ERROR,
     POLICY_VIOLATION,
     TRY_AGAIN_LATER,
@@ -60,18 +62,26 @@ class Connection:
     Args:
         socket: the WebSocket.
         calls: where a call is opened.
+        metrics: counts what is against the protocol.
         config: the door's section.
         url: what the URL sets.
     """
 
     def __init__(
-        self, socket: ServerConnection, calls: Calls, config: VoskWsConfig, url: UrlSettings
+        self,
+        socket: ServerConnection,
+        calls: Calls,
+        metrics: Metrics,
+        config: VoskWsConfig,
+        url: UrlSettings,
     ) -> None:
         self._socket = socket
         self._calls = calls
+        self._metrics = metrics
         self._config = config
         self._profile = url.profile or config.profile
-        self._call_id = free_id(url.call_id or CallId(str(uuid4())), calls)
+        wanted = url.call_id or CallId(str(uuid4()))
+        self._call_id = free_id(wanted, calls)
         self._session = Session(change_options(default_options(config), url.values))
         self._wav = WavSniffer()
         self._leg: Leg | None = None
@@ -82,6 +92,8 @@ class Connection:
         self._waiting: asyncio.Timeout | None = None
         self._log: FilteringBoundLogger = structlog.get_logger(__name__)
         self._log = self._log.bind(call_id=self._call_id)
+        if self._call_id != wanted:
+            self._bad("id in use", f"a running call has the id {wanted}")
 
     async def run(self) -> None:
         """Serve the client; returns when its call has ended and the socket is closed."""
@@ -100,6 +112,10 @@ class Connection:
         ending = await self._serve(call)
         await asyncio.gather(self._close(ending), call.end(ending.reason))
 
+    def _bad(self, kind: str, error: str, **told: object) -> None:
+        self._metrics.bad_messages.labels(DOOR, kind).inc()
+        self._log.warning("bad message", kind=kind, error=error, **told)
+
     def stop(self, ending: Ending) -> None:
         """End the conversation as soon as the message in hand is answered."""
         self._stop = self._stop or ending
@@ -114,9 +130,11 @@ class Connection:
             await self._converse(call)
             return Ending("eof")
         except Stopped as exc:
+            if exc.ending.reason in FAULTS:
+                self._bad(exc.ending.reason, exc.ending.text)
             return exc.ending
         except BadMessage as exc:
-            self._log.warning("bad message", error=str(exc), close_code=exc.close_code)
+            self._bad("protocol", str(exc), close_code=exc.close_code)
             return Ending("bad message", exc.close_code, str(exc))
         except ConnectionClosed as exc:
             return self._peer_left(exc)
@@ -134,7 +152,7 @@ class Connection:
                     await self._take_audio(call, self._wav.feed(data))
                     await self._send(self._session.answer_audio(self._clock_s))
                 case Other():
-                    self._log.info("message of unknown meaning, answered like empty audio")
+                    self._bad("unknown message", "answered like empty audio")
                     await self._send(self._session.answer_audio(self._clock_s))
                 case Reset():
                     await self._send(await self._everything(call))
@@ -258,7 +276,7 @@ class Connection:
         """
         if is_too_long(closed):
             limit = self._config.max_message_bytes
-            self._log.warning("message too long", error=f"at most {limit} bytes", close_code=1009)
+            self._bad("message too long", f"at most {limit} bytes", close_code=1009)
             return Ending("message too long")
         self._log.debug("client left", close=str(closed))
         return Ending("close")

@@ -28,7 +28,8 @@ def create(config: VoskWsConfig, server: Server) -> Listener:
 
     def converse(websocket: ServerConnection) -> Connection:
         assert websocket.request is not None  # the handshake is over
-        return Connection(websocket, calls, config, parse_url(websocket.request.path))
+        url = parse_url(websocket.request.path)
+        return Connection(websocket, calls, server.metrics, config, url)
 
     manners = Manners(
         check=check,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
@@ -36,6 +37,11 @@ class House:
     door: Listener
     calls: Calls
     heard: Recorder
+    metrics: Metrics
+
+    def bad(self, kind: str) -> float | None:
+        labels = {"door": "audio_stream", "kind": kind}
+        return self.metrics.registry.get_sample_value("ruasr_bad_messages_total", labels)
 
 
 @asynccontextmanager
@@ -43,10 +49,11 @@ async def house(limit: int = 500, **settings: object) -> AsyncIterator[House]:
     heard = Recorder()
     async with running_calls(publish=heard, config=CallsConfig(max_calls=limit)) as calls:
         config = AudioStreamConfig.model_validate({"port": 0, "close_timeout_s": 0.2, **settings})
-        door = create(config, server(calls))
+        around = server(calls)
+        door = create(config, around)
         await door.start()
         try:
-            yield House(door, calls, heard)
+            yield House(door, calls, heard, around.metrics)
         finally:
             await door.close()
 
@@ -130,8 +137,13 @@ async def test_a_reset_is_a_hangup_and_a_second_call_of_one_id_gets_its_own() ->
         async with connect(url) as first, connect(url) as second:
             await first.send(bytes(640))
             await at.heard.until(CallStarted)
-            await second.send(bytes(640))
-            await at.heard.until(CallStarted, 2)
+            with capture_logs() as logs:
+                await second.send(bytes(640))
+                await at.heard.until(CallStarted, 2)
+            assert [(line["call_id"], line["kind"]) for line in logs if "kind" in line] == [
+                ("one#2", "id in use")
+            ]
+            assert at.bad("id in use") == 1
             first.transport.abort()
             await at.heard.until(CallEnded)
         await at.heard.until(CallEnded, 2)
@@ -151,6 +163,7 @@ async def test_a_bad_url_is_refused_before_the_handshake(
     async with house() as at:
         with pytest.raises(InvalidStatus) as caught:
             await connect(at.door.url + target)
+        assert at.bad("handshake") == 1
     assert caught.value.response.status_code == status
     assert says in (caught.value.response.body or b"").decode()
 
@@ -165,7 +178,33 @@ async def test_bad_metadata_closes_with_a_reason(metadata: dict[str, object], co
             await socket.recv()
         assert socket.close_code == code
         assert socket.close_reason
+        assert at.bad("protocol") == 1
     assert at.heard.events == []
+
+
+@pytest.mark.parametrize("text", ["[1]", "hello", '{"command": "dance"}', ""])
+async def test_text_that_means_nothing_is_metadata_and_changes_nothing(text: str) -> None:
+    async with house() as at, connect(f"{at.door.url}/?call_id=one") as socket:
+        await socket.send(text)
+        (started,) = await at.heard.until(CallStarted)
+        await socket.send(text)  # what `send_text` sends is the dialplan's own business, too
+        await play(socket, SECOND.astype("<i2").tobytes())
+        assert (await transcription(socket))["text"]
+        assert started.call_id == "one"
+
+
+async def test_a_call_that_nobody_hangs_up_is_ended_with_1008() -> None:
+    async with house() as at, connect(at.door.url) as socket:
+        await socket.send(bytes(640))
+        await at.heard.until(CallStarted)
+        (call,) = at.calls.running()
+        assert call.hang_up is not None
+        call.hang_up("longer than calls.max_call_s")
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        assert (socket.close_code, socket.close_reason) == (1008, "longer than calls.max_call_s")
+        (ended,) = await at.heard.until(CallEnded)
+        assert ended.reason == "too long"
 
 
 async def test_a_full_server_says_so_before_and_after_the_handshake() -> None:
@@ -190,6 +229,7 @@ async def test_a_silent_peer_is_let_go_and_a_long_message_closes_its_own_call() 
             with pytest.raises(ConnectionClosed):
                 await socket.recv()
             assert (socket.close_code, socket.close_reason) == (1008, "no message for 0.05 s")
+            assert at.bad("idle") == 1
         async with connect(at.door.url) as socket:
             await socket.send(bytes(1026))
             with pytest.raises(ConnectionClosed):

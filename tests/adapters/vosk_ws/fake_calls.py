@@ -150,6 +150,7 @@ class FakeCalls:
     """Admits until told otherwise."""
 
     def __init__(self) -> None:
+        self.metrics = Metrics()
         self.profiles = {"default": Profile(), "yesno": Profile(phrases=("да", "нет"), closed=True)}
         self.full = False
         self.full_after_handshake = False
@@ -192,4 +193,10 @@ class FakeCalls:
     @property
     def server(self) -> Server:
         """What a door is made with; the calls in it are these."""
-        return Server(cast(Calls, self), Hub(), Metrics())
+        return Server(cast(Calls, self), Hub(), self.metrics)
+
+    def bad(self, kind: str) -> float | None:
+        """Return how often something against the protocol was counted."""
+        return self.metrics.registry.get_sample_value(
+            "ruasr_bad_messages_total", {"door": "vosk_ws", "kind": kind}
+        )

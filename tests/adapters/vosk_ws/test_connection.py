@@ -62,6 +62,7 @@ async def test_one_reply_each_for_odd_empty_and_unknown_messages(
         for message in (b"", b"\x01", b"\x02\x03", '{"id" : "42"}', b"\x04"):
             assert await ask(peer, message) == {"partial": ""}
         assert call.leg.samples.tolist() == [0x0201, 0x0403]
+    assert calls.bad("unknown message") == 1
 
 
 async def test_replies_to_pipelined_messages_are_text_in_order(
@@ -179,6 +180,7 @@ async def test_a_second_call_of_the_same_name_gets_a_number(calls: FakeCalls, se
     async with client(door, "/?uuid=7"), client(door, "/?uuid=7"), client(door, "/?uuid=7"):
         names = [(await calls.calls.get()).call_id for _ in range(3)]
     assert names == ["7", "7#2", "7#3"]
+    assert calls.bad("id in use") == 2
 
 
 async def test_config_after_audio_changes_what_is_safe(calls: FakeCalls, serve: Serve) -> None:

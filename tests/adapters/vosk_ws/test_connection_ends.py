@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from tests.adapters.vosk_ws.fake_calls import FakeCall, FakeCalls, Serve
 from tests.adapters.vosk_ws.peers import AUDIO, EMPTY, RawClient, ask, client, closed
@@ -27,13 +28,20 @@ from tests.adapters.vosk_ws.peers import AUDIO, EMPTY, RawClient, ask, client, c
 async def test_bad_messages_close_and_the_tail_is_decoded(
     calls: FakeCalls, serve: Serve, message: str, code: int, reason: str
 ) -> None:
-    async with client(await serve()) as peer:
+    door = await serve()
+    async with client(door) as peer, client(door) as other:
         call = await calls.calls.get()
         await ask(peer, AUDIO)
-        await peer.send(message)
-        assert await closed(peer) == (code, reason)
-    await call.ended.wait()
+        with capture_logs() as logs:
+            await peer.send(message)
+            assert await closed(peer) == (code, reason)
+            await call.ended.wait()
+        assert await ask(other, AUDIO) == {"partial": ""}
     assert call.reason == "bad message"
+    assert [(line["call_id"], line["error"]) for line in logs if "error" in line] == [
+        (call.call_id, reason)
+    ]
+    assert calls.bad("protocol") == 1
 
 
 async def test_too_long_a_message_is_1009(calls: FakeCalls, serve: Serve) -> None:
@@ -44,6 +52,7 @@ async def test_too_long_a_message_is_1009(calls: FakeCalls, serve: Serve) -> Non
         assert (await closed(peer))[0] == 1009
     await call.ended.wait()
     assert call.reason == "message too long"
+    assert calls.bad("message too long") == 1
 
 
 async def test_a_long_close_reason_is_cut_between_letters(calls: FakeCalls, serve: Serve) -> None:
@@ -73,6 +82,7 @@ async def test_silence_on_the_line_ends_it(calls: FakeCalls, serve: Serve) -> No
         assert await closed(peer) == (1008, "no message for 0.1 s")
     await call.ended.wait()
     assert call.reason == "idle"
+    assert calls.bad("idle") == 1
 
 
 async def test_a_call_that_runs_too_long_is_ended(calls: FakeCalls, serve: Serve) -> None:
