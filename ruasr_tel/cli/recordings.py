@@ -45,6 +45,10 @@ def submit(
     channels: Annotated[Channels, typer.Option(help="What to do with channels.")] = Channels.AUTO,
     profile: Annotated[str | None, typer.Option(help="How to listen.")] = None,
     model: Annotated[str | None, typer.Option(help="Which model.")] = None,
+    phrases: Annotated[str | None, typer.Option(help="To prefer, with commas between.")] = None,
+    closed: Annotated[
+        bool | None, typer.Option("--closed", help="Nothing but them can be heard.")
+    ] = None,
     callback_url: Annotated[str | None, typer.Option(help="Where to post the result.")] = None,
     callback_secret: Annotated[
         str | None,
@@ -65,11 +69,12 @@ def submit(
         "channels": channels.value,
         "profile": profile,
         "model": model,
+        "phrases": None if phrases is None else phrases.split(","),
+        "closed": closed,
         "callback_url": callback_url,
         "callback_secret": callback_secret,
     }
-    given = {key: value for key, value in wishes.items() if value is not None}
-    if not _run(_submit(server, sources, given, detach, style)):
+    if not _run(_submit(server, sources, _given(wishes), detach, style)):
         raise typer.Exit(FAILED)
 
 
@@ -107,6 +112,11 @@ def show(
     out.print(_run(_shown(server, id, style)), markup=False, end="")
 
 
+def _given(wishes: dict[str, Any]) -> dict[str, Any]:
+    """Return what was asked for."""
+    return {key: value for key, value in wishes.items() if value is not None}
+
+
 def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
@@ -115,7 +125,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _submit(
-    server: str, sources: list[str], wishes: dict[str, str], detach: bool, style: Form
+    server: str, sources: list[str], wishes: dict[str, Any], detach: bool, style: Form
 ) -> bool:
     """Return whether every recording was done (or accepted, if nobody waits)."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
@@ -138,7 +148,7 @@ async def _submit(
     return all(end["state"] in ("done", "delivering") for end in ends)
 
 
-async def _order(server: str, source: str, wishes: dict[str, str]) -> str:
+async def _order(server: str, source: str, wishes: dict[str, Any]) -> str:
     """Return the id of an accepted recording."""
     if source.lower().startswith(("http://", "https://")):
         return str((await _post(server, json={"url": source, **wishes}))["id"])
@@ -148,7 +158,11 @@ async def _order(server: str, source: str, wishes: dict[str, str]) -> str:
     except OSError as error:
         raise Refused(f"{source}: {error.strerror}") from error
     with file:
-        form = aiohttp.FormData(wishes)
+        texts = {
+            key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for key, value in wishes.items()
+        }
+        form = aiohttp.FormData(texts)
         form.add_field("upload", file, filename=path.name)
         return str((await _post(server, data=form))["id"])
 

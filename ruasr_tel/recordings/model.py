@@ -1,7 +1,7 @@
 """What a recording is asked to become, and what it became; plain values that cross rooms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from pydantic import JsonValue
 
+from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.events import Word
 
 Metadata: TypeAlias = Mapping[str, JsonValue]
@@ -51,6 +52,11 @@ class Order:
         channels: what to do with its channels.
         profile: how to listen, or None for the default.
         model: which of the running models, or None for the profile's.
+        phrases: to prefer, or with `closed` the only ones possible; lower case, words separated by
+            single spaces; None: the profile's.
+        closed: whether nothing else can be heard; None: not with phrases of its own, else as the
+            profile says.
+        boost: natural log added per token of a preferred phrase; None: the profile's.
         callback_url: where to deliver the result, or None.
         callback_secret: signs deliveries; never shown again.
         idempotency_key: a second order with it is the first one.
@@ -67,6 +73,22 @@ class Order:
     callback_secret: str | None = None
     idempotency_key: str | None = None
     metadata: Metadata = field(default_factory=dict)
+    phrases: tuple[str, ...] | None = None
+    closed: bool | None = None
+    boost: float | None = None
+
+    def asks(self, profile: DecodeOptions) -> DecodeOptions:
+        """Return what to ask of every decode.
+
+        Args:
+            profile: what the profile asks.
+        """
+        options = profile
+        if self.phrases is not None:
+            options = replace(options, phrases=self.phrases, closed=False)
+        if self.closed is not None:
+            options = replace(options, closed=self.closed)
+        return options if self.boost is None else replace(options, boost=self.boost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ async def recognise(
             profile=order.profile,
             model=order.model,
             on_event=keep,
+            options=order.asks(calls.profile(order.profile).options),
         )
         legs = recording.channels if split else 1
         levels = Levels(legs, recording.sample_rate_hz)

@@ -1,6 +1,6 @@
 """Recordings in the database: order, state, result. One that has ended never changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ ENDED = tuple(state for state in State if state.ended)
 
 BATCH = 500
 """Ids that are asked for at once; SQLite took 999 values at most until 3.32."""
+
+ASKED = ("phrases", "closed", "boost")
+"""Fields of an order that are kept together."""
 
 _DIALOGUE = TypeAdapter(Dialogue)
 
@@ -179,6 +182,7 @@ def _row(id: str, order: Order, now: datetime) -> dict[str, object]:
         "channels": order.channels.value,
         "profile": order.profile,
         "model": order.model,
+        "asked": _kept(order),
         "callback_url": order.callback_url,
         "callback_secret": order.callback_secret,
         "meta": dict(order.metadata),
@@ -188,6 +192,17 @@ def _row(id: str, order: Order, now: datetime) -> dict[str, object]:
         "updated_at": now,
         "folded": fold(f"{order.name}\n{order.url or ''}"),
     }
+
+
+def _kept(order: Order) -> dict[str, Any] | None:
+    asked = {name: getattr(order, name) for name in ASKED}
+    return {name: value for name, value in asked.items() if value is not None} or None
+
+
+def _asked(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an order asks of the decoder; orders of older versions ask nothing."""
+    phrases = kept.get("phrases")
+    return {**kept, "phrases": None if phrases is None else tuple(phrases)}
 
 
 def _value(row: Recording, result: Result | None) -> RecordingValue:
@@ -202,6 +217,7 @@ def _value(row: Recording, result: Result | None) -> RecordingValue:
         None,  # the secret stays here
         row.idempotency_key,
         row.meta,
+        **_asked(row.asked or {}),
     )
     dialogue = None if result is None else _DIALOGUE.validate_python(result.dialogue, strict=False)
     return RecordingValue(

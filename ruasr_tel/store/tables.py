@@ -199,6 +199,7 @@ class Recording(Base):
     channels: Mapped[str]
     profile: Mapped[str | None]
     model: Mapped[str | None]
+    asked: Mapped[dict[str, Any] | None]  # of the decoder: phrases, closed, boost
     callback_url: Mapped[str | None]
     callback_secret: Mapped[str | None]
     meta: Mapped[dict[str, Any]] = mapped_column("metadata")  # the attribute is SQLAlchemy's own

@@ -15,9 +15,11 @@ from pydantic import (
     JsonValue,
     StringConstraints,
     TypeAdapter,
+    WithJsonSchema,
 )
 from pydantic_core import from_json
 
+from ruasr_tel.profile import MAX_PHRASES
 from ruasr_tel.recordings.model import Channels, Dialogue, Recording, State
 from ruasr_tel.recordings.render import Form
 from ruasr_tel.store import CallRow
@@ -63,6 +65,21 @@ def _parsed(value: object) -> object:
     return from_json(value) if isinstance(value, str) else value
 
 
+def _listed(value: object) -> object:
+    """Return a list that came as a form's text as what it says."""
+    if not isinstance(value, str):
+        return value
+    return from_json(value) if value.lstrip().startswith("[") else value.split(",")
+
+
+def _folded(phrases: tuple[str, ...]) -> tuple[str, ...]:
+    """Return phrases as engines take them, the empty ones left out."""
+    words = (phrase.lower().split() for phrase in phrases)
+    return tuple(" ".join(each) for each in words if each)
+
+
+Phrase = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
+Phrases = Annotated[tuple[Phrase, ...], Field(max_length=MAX_PHRASES), AfterValidator(_folded)]
 Url = Annotated[
     str,
     StringConstraints(max_length=URL_MAX, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$"),
@@ -86,6 +103,13 @@ class Wishes(_Model):
     """How to listen: a profile of the server's configuration."""
     model: Text | None = None
     """Which model; absent: the server's."""
+    phrases: Phrases | None = None
+    """Words and phrases to prefer; absent: the profile's."""
+    closed: bool | None = None
+    """Whether nothing but phrases can be heard; `[unk]` among them stands for anything else.
+    Absent: no, or as the profile says where `phrases` is absent, too. Ignored without phrases."""
+    boost: float | None = Field(None, ge=0, le=100)
+    """Natural log added per token of a preferred phrase; absent: the profile's."""
     callback_url: Url | None = None
     """Where the result is posted (docs/webhooks.md)."""
     callback_secret: Secret | None = None
@@ -114,6 +138,11 @@ class RecordingForm(Wishes):
     """The file, in any format that FFmpeg reads; the part's file name is shown to people."""
     metadata: Annotated[Metadata, BeforeValidator(_parsed)] = Field(default_factory=dict)
     """Any JSON object, written as text; comes back with the result."""
+    phrases: Annotated[
+        Phrases | None, BeforeValidator(_listed), WithJsonSchema({"type": ["string", "null"]})
+    ] = None
+    """Words and phrases to prefer, with commas between them or as a JSON list; absent: the
+    profile's."""
 
 
 class ShownAs(_Model):
@@ -184,6 +213,12 @@ class RecordingDocument(_Model):
     """How it is listened to."""
     model: str | None
     """Which model recognises it."""
+    phrases: tuple[str, ...] | None
+    """What is preferred in it; null: what the profile says."""
+    closed: bool | None
+    """Whether nothing else can be heard; null: as without it."""
+    boost: float | None
+    """Natural log added per token of a phrase; null: what the profile says."""
     callback_url: str | None
     """Where the result is posted."""
     metadata: dict[str, JsonValue]
@@ -207,6 +242,9 @@ def show(recording: Recording) -> RecordingDocument:
         channels=order.channels,
         profile=order.profile,
         model=order.model,
+        phrases=order.phrases,
+        closed=order.closed,
+        boost=order.boost,
         callback_url=order.callback_url,
         metadata=dict(order.metadata),
         result=recording.result,

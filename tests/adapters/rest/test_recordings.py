@@ -26,6 +26,9 @@ async def test_a_url_is_accepted_with_everything_that_was_said_of_it(rest: Rest)
         "channels": "split",
         "profile": "dictation",
         "model": "Vosk5",
+        "phrases": ["Да", " не  знаю ", "[unk]", ""],
+        "closed": True,
+        "boost": 3,
         "callback_url": "http://crm.example/done",
         "callback_secret": "тайна",
         "idempotency_key": "k1",
@@ -46,11 +49,33 @@ async def test_a_url_is_accepted_with_everything_that_was_said_of_it(rest: Rest)
             callback_secret="тайна",
             idempotency_key="k1",
             metadata=order["metadata"],  # type: ignore[arg-type]  # plain JSON
+            phrases=("да", "не знаю", "[unk]"),
+            closed=True,
+            boost=3.0,
         )
     ]
+    assert (shown["phrases"], shown["closed"]) == (["да", "не знаю", "[unk]"], True)
     assert (shown["state"], shown["progress"], shown["result"]) == ("queued", 0.0, None)
     assert shown["metadata"] == order["metadata"]
     assert "тайна" not in json.dumps(shown, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("written", ["да,  не Знаю", '["да", "не знаю"]'])
+async def test_a_form_asks_for_phrases_as_text(rest: Rest, written: str) -> None:
+    form = aiohttp.FormData({"phrases": written, "closed": "true", "boost": "2"})
+    form.add_field("upload", b"RIFF", filename="a.wav")
+    await rest.json("POST", "/v1/recordings", 202, data=form)
+    (order,) = rest.recordings.orders
+    assert (order.phrases, order.closed, order.boost) == (("да", "не знаю"), True, 2.0)
+
+
+@pytest.mark.parametrize("written", ["[да]", '["да"', '[{"да": 1}]'])
+async def test_a_form_with_what_is_no_list_is_refused(rest: Rest, written: str) -> None:
+    form = aiohttp.FormData({"phrases": written})
+    form.add_field("upload", b"RIFF", filename="a.wav")
+    problem = await rest.json("POST", "/v1/recordings", 422, data=form)
+    assert problem["errors"][0]["field"].startswith("phrases")
+    assert rest.recordings.orders == []
 
 
 async def test_a_second_order_with_the_same_key_is_the_first_one(rest: Rest) -> None:
@@ -152,6 +177,12 @@ async def test_a_form_that_cannot_be_given_is_refused(rest: Rest) -> None:
             "Value error, 70009 characters",
         ),
         ({"url": URL, "profile": "\0"}, "profile", "String should match pattern"),
+        ({"url": URL, "phrases": "да"}, "phrases", "Input should be a valid array"),
+        ({"url": URL, "phrases": ["\0"]}, "phrases.0", "String should match pattern"),
+        ({"url": URL, "phrases": ["а" * 201]}, "phrases.0", "String should have at most 200 char"),
+        ({"url": URL, "phrases": ["а"] * 10_001}, "phrases", "Tuple should have at most 10000 i"),
+        ({"url": URL, "closed": "yes, please"}, "closed", "Input should be a valid boolean"),
+        ({"url": URL, "boost": -1}, "boost", "Input should be greater than or equal to 0"),
         ({"url": URL, "channels": "both"}, "channels", "Input should be 'auto', 'mix' or 'split'"),
         ({"url": URL, "uri": 1}, "uri", "Extra inputs are not permitted"),
     ],

@@ -102,6 +102,15 @@ def test_a_recording_is_shown_in_any_form(url: str, call: str) -> None:
     assert recordings(url, "show", recording["id"]).stdout == "слово слово\n"
 
 
+def test_phrases_go_with_the_order(url: str, call: str) -> None:
+    asked = ("--phrases", "Да,не знаю", "--closed", "-f", "json")
+    recording = json.loads(recordings(url, "submit", *asked, call).stdout)
+    assert (recording["phrases"], recording["closed"]) == (["да", "не знаю"], True)
+    id = recordings(url, "submit", "-d", *asked, "http://10.0.0.1/call.wav").stdout.strip()
+    ordered = json.loads(recordings(url, "show", "-f", "json", id).stdout)
+    assert (ordered["phrases"], ordered["closed"]) == (["да", "не знаю"], True)
+
+
 def test_what_has_no_text_says_why(url: str) -> None:
     submitted = recordings(url, "submit", "http://10.0.0.1/call.wav")
     assert submitted.exit_code == 1

@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +90,20 @@ async def test_an_upload_becomes_a_dialogue(tmp_path: Path) -> None:
         recordings.forget([done.id])
         assert recordings.audio(done.id) is None
         await nothing_queued(recordings)
+
+
+async def test_phrases_of_an_order_reach_the_engine(tmp_path: Path) -> None:
+    able = scripted_host(hotwords=True, closed_lists=True)
+    async with running(tmp_path, host=able) as recordings:
+        for heard, asked in (
+            ("алло слово", Order(phrases=("алло",))),
+            ("нет", Order(phrases=("да", "нет"), closed=True)),
+        ):
+            order = replace(asked, upload=upload(recordings))
+            accepted, _ = await recordings.submit(order)
+            done = await ended(recordings, accepted.id)
+            assert done.result is not None
+            assert [turn.text for turn in done.result.turns] == [heard]
 
 
 async def test_a_url_is_fetched_recognised_and_delivered_with_a_signature(

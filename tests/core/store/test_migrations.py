@@ -5,13 +5,15 @@ import asyncio
 import pytest
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.migration import MigrationContext
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, inspect, text
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, bindparam, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ruasr_tel.errors import StoreError
+from ruasr_tel.recordings.model import Order
 from ruasr_tel.store import Store
 from ruasr_tel.store.database import usable
-from ruasr_tel.store.tables import Base
+from ruasr_tel.store.migrations import upgrade
+from ruasr_tel.store.tables import Base, UtcDateTime
 from ruasr_tel.testing import TIMEOUT_S
 from tests.core.store.samples import START, order
 
@@ -102,3 +104,30 @@ async def test_a_migration_that_fails_leaves_nothing_behind(url: str) -> None:
             assert await connection.run_sync(names) == {"deliveries"}
     finally:
         await engine.dispose()
+
+
+async def test_orders_of_an_older_version_ask_for_no_phrases(url: str) -> None:
+    newest = Store(url)
+    await newest.open()
+    await newest.close()
+    engine = create_async_engine(usable(url))
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.drop_all)
+            await connection.execute(text("DROP TABLE alembic_version"))
+            await connection.run_sync(upgrade, "0001")
+            columns = "id, url, name, channels, metadata, state, progress, folded"
+            await connection.execute(
+                text(
+                    f"INSERT INTO recordings ({columns}, created_at, updated_at) VALUES "
+                    "('a', 'http://h/', 'a', 'auto', '{}', 'queued', 0, 'a', :now, :now)"
+                ).bindparams(bindparam("now", START, UtcDateTime))
+            )
+    finally:
+        await engine.dispose()
+    store = Store(url)
+    await store.open()
+    kept = await store.recording("a")
+    await store.close()
+    assert kept is not None
+    assert kept.order == Order(url="http://h/", name="a")

@@ -50,6 +50,9 @@ async def test_an_order_comes_back_whole_but_for_its_secret(store: Store) -> Non
         callback_secret=SECRET,
         idempotency_key="k",
         metadata={"deal": 7, "a": [None, {"б": "\0\ud800"}]},
+        phrases=("да", "нет"),
+        closed=True,
+        boost=2.5,
     )
     expected = Recording(
         "id", replace(given_order, callback_secret=None), State.QUEUED, 0.0, START, START
