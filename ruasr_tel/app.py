@@ -115,22 +115,24 @@ async def serve(
     on_ready: Callable[[Running], None],
     read: Callable[[], Loaded] | None = None,
 ) -> None:
-    """Run the server until SIGTERM or SIGINT.
+    """Run the server until SIGTERM or SIGINT, which end it at any moment, also while it loads.
 
     Args:
         loaded: the configuration.
         on_ready: called once when every door is open.
-        read: reads the configuration again at SIGHUP; None: it has no effect.
+        read: reads the configuration again at SIGHUP, or once ready if that came before; None: it
+            has no effect. While the server stops it has none, either.
 
     Raises:
         ConfigError: the configuration cannot be used.
         ModelLoadError: the model cannot be used.
         PortTaken: a port is in use.
     """
-    stop = asyncio.Event()
+    stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    told = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: again}
+    for number, event in told.items():
+        loop.add_signal_handler(number, event.set)
     for warning in loaded.warnings:
         _log.warning(warning)
     async with Heartbeat(Notifier()) as heart, AsyncExitStack() as stack:
@@ -143,7 +145,7 @@ async def serve(
             _log.warning(running.recognition.notice)
         on_ready(running)
         heart.ready(lambda: len(running.calls))
-        async with _rereading(running.reload, read or (lambda: loaded)):
+        async with _rereading(running.reload, read or (lambda: loaded), again):
             await stop.wait()
         limits = loaded.config.calls
         heart.stopping(limits.drain_s + limits.finish_timeout_s + STOP_MARGIN_S)
@@ -151,11 +153,10 @@ async def serve(
 
 
 @asynccontextmanager
-async def _rereading(reload: Reload, read: Callable[[], Loaded]) -> AsyncIterator[None]:
-    """Take over the configuration at each SIGHUP while the context lasts."""
-    asked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, asked.set)
+async def _rereading(
+    reload: Reload, read: Callable[[], Loaded], asked: asyncio.Event
+) -> AsyncIterator[None]:
+    """Take over the configuration whenever it is asked for while the context lasts."""
 
     async def follow() -> None:
         while True:
@@ -167,7 +168,6 @@ async def _rereading(reload: Reload, read: Callable[[], Loaded]) -> AsyncIterato
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGHUP)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
 
@@ -180,7 +180,9 @@ async def _done_before(task: "asyncio.Task[Running]", stop: asyncio.Event) -> bo
     if task.done():
         return True
     task.cancel()
-    await asyncio.wait({task})
+    (outcome,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(outcome, Exception):
+        _log.warning("would not have started", error=str(outcome))
     return False
 
 

@@ -107,11 +107,11 @@ def _end_with(fd: int) -> None:
 def main(argv: list[str]) -> None:
     """Serve the socket whose number is the first argument, within the limits of the second.
 
-    Ctrl-C and a service manager's SIGTERM reach the whole group of processes; the server handles
-    them, and ends this one by closing the socket.
+    Ctrl-C, a service manager's SIGTERM and the SIGHUP of a terminal that closes reach the whole
+    group of processes; the server handles them, and ends this one by closing the socket.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     limit(**json.loads(argv[1]))
     sock = socket.socket(fileno=int(argv[0]))
     threading.Thread(target=_end_with, args=(sock.fileno(),), daemon=True).start()

@@ -204,11 +204,11 @@ def _thread(name: str, target: Callable[..., None], *args: object) -> None:
 def main(argv: list[str]) -> None:
     """Serve the socket whose number is the first argument; end the process after it.
 
-    Ctrl-C and a service manager's SIGTERM reach the whole group of processes; the server handles
-    them and still needs its engine for the last finals.
+    Ctrl-C, a service manager's SIGTERM and the SIGHUP of a terminal that closes reach the whole
+    group of processes; the server handles them and still needs its engine for the last finals.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     sock = socket.socket(fileno=int(argv[0]))
     sock.set_inheritable(False)
     Worker(sock).run()

@@ -224,7 +224,64 @@ async def test_a_stop_while_the_model_loads_does_not_wait_for_it(
             app.serve(Loaded(configured(), {}, ()), lambda _running: pytest.fail("never ready"))
         )
         await asyncio.wait_for(loading.wait(), TIMEOUT_S)
+        os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(task, TIMEOUT_S)
     assert [line["event"] for line in logs] == ["history open", "stopped before it was ready"]
     assert gone(children[0].pid)
+
+
+async def test_a_start_that_fails_at_the_moment_of_a_stop_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(child: Child, _timeout_s: float) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ModelLoadError("a bad model")
+
+    monkeypatch.setattr(Child, "_load", fail)
+    with capture_logs() as logs:
+        await asyncio.wait_for(
+            app.serve(Loaded(configured(), {}, ()), lambda _running: None), TIMEOUT_S
+        )
+    assert [line.get("error") for line in logs if line["log_level"] == "warning"] == ["a bad model"]
+    assert logs[-1]["event"] == "stopped before it was ready"
+
+
+async def test_sighup_counts_once_ready_and_never_ends_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at: list[str] = []
+    reread, make_doors, drain = asyncio.Event(), app._make_doors, app._drain
+
+    def hang_up(when: str) -> None:
+        at.append(when)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    def loading(*args: Any) -> Any:
+        hang_up("loading")
+        return make_doors(*args)
+
+    async def draining(*args: Any) -> None:
+        hang_up("draining")
+        await asyncio.sleep(0)  # the loop learns of the signal
+        await drain(*args)
+
+    def read() -> Loaded:
+        at.append("read")
+        loop.call_soon_threadsafe(reread.set)
+        return Loaded(configured(), {}, ())
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(app, "_make_doors", loading)
+    monkeypatch.setattr(app, "_drain", draining)
+    ready: asyncio.Future[Running] = loop.create_future()
+    serving_ = asyncio.create_task(app.serve(Loaded(configured(), {}, ()), ready.set_result, read))
+    async with asyncio.timeout(6 * TIMEOUT_S):
+        await ready
+        await reread.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving_
+    assert at == ["loading", "read", "draining"]

@@ -188,9 +188,16 @@ class Server:
 @contextmanager
 def running(**settings: object) -> Iterator[Server]:
     """Run a server; at the end it is stopped, and killed if it does not stop."""
+    with starting(**settings) as server:
+        server.until_ready()
+        yield server
+
+
+@contextmanager
+def starting(**settings: object) -> Iterator[Server]:
+    """Run a server that need not be ready yet."""
     server = Server(**settings)
     try:
-        server.until_ready()
         yield server
         if server.process.poll() is None:
             server.stop()

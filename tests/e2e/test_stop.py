@@ -11,7 +11,7 @@ import pytest
 from ruasr_tel.testing import TIMEOUT_S
 from tests.e2e.letters import character_error, transcripts
 from tests.e2e.phones import Dialled, prompt
-from tests.e2e.server import WAV, Server, running
+from tests.e2e.server import WAV, Server, running, starting
 
 FILE = WAV / "vm-intro.wav"
 
@@ -77,3 +77,13 @@ def test_it_stops_at_ctrl_c_with_its_engine_gone() -> None:
         os.kill(server.engine_pid, signal.SIGKILL)
         server.process.send_signal(signal.SIGINT)
         assert server.wait() == 0
+
+
+def test_a_server_that_still_loads_stops_with_success() -> None:
+    with starting() as server:
+        server.until(lambda: bool(server.said("history open")), "its first line")
+        server.process.send_signal(signal.SIGHUP)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert server.events == []
+        assert not [line for line in server.log if line["level"] in ("error", "critical")]

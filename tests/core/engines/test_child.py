@@ -137,10 +137,10 @@ async def test_a_process_that_will_not_end_is_killed() -> None:
     assert await child.ended() == "the engine process is closed"
 
 
-async def test_ctrl_c_and_sigterm_are_for_the_server() -> None:
+async def test_ctrl_c_sigterm_and_sighup_are_for_the_server() -> None:
     child = await Child.spawn(spec(), TIMEOUT_S)
-    os.kill(child.pid, signal.SIGINT)
-    os.kill(child.pid, signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(child.pid, number)
     assert len(await child.decode([segment()], TIMEOUT_S)) == 1
     await child.close(TIMEOUT_S)
 
