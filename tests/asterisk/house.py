@@ -39,6 +39,8 @@ Line = dict[str, Any]
 class House:
     """Every door on a port of its own and the embedded model, in a process to stop or to kill.
 
+    `ari` has further settings of the door for ARI, for the next `open`.
+
     Args:
         ports: by door.
         asterisk_http: port of Asterisk's HTTP server, for ARI and WebSocket/INCOMING.
@@ -48,6 +50,7 @@ class House:
         self.events: dict[str, list[Event]] = defaultdict(list)
         self.log: list[Line] = []
         self.receiver = Receiver()
+        self.ari: dict[str, object] = {}
         self._ports = ports
         self._asterisk_http = asterisk_http
         self._folder = Path(tempfile.mkdtemp(prefix="ruasr-suite-"))
@@ -67,7 +70,9 @@ class House:
         if not self.receiver.url:
             await self.receiver.open()
         file = self._folder / "ruasr.yaml"
-        told = configuration(self._ports, self._asterisk_http, self._folder, self.receiver.url)
+        told = configuration(
+            self._ports, self._asterisk_http, self._folder, self.receiver.url, self.ari
+        )
         told["calls"] |= calls
         file.write_text(yaml.safe_dump(told), "utf-8")
         self._ready = False
@@ -134,8 +139,12 @@ class House:
     # What the tests see
 
     def audio(self, call_id: str) -> Samples:
-        """Return every sample that a call's legs got, in order."""
-        file = file_of(self._folder, call_id)
+        """Return every sample that a call's only leg got, in order."""
+        return self.leg_audio(f"{call_id}/0")
+
+    def leg_audio(self, leg_id: str) -> Samples:
+        """Return every sample that a leg got, in order."""
+        file = file_of(self._folder, leg_id)
         return np.frombuffer(file.read_bytes() if file.exists() else b"", np.int16)
 
     def text(self, call_id: str) -> str:
@@ -162,7 +171,7 @@ class House:
         return found()[-1]
 
     async def until_heard(self, call_id: str, samples: int) -> None:
-        """Wait until a call's legs got so much audio."""
+        """Wait until a call's first leg got so much audio."""
         async with asyncio.timeout(WAIT_S):
             while len(self.audio(call_id)) < samples:  # noqa: ASYNC110 - a file of another process
                 await asyncio.sleep(LOOK_S)

@@ -114,6 +114,8 @@ class Asterisk:
             self._reading = asyncio.create_task(self._read(reader))
             self._act(Action="Login", Username="suite", Secret="suite")
             await self._booted.wait()
+        # Whom 9101 calls: the example has a telephone there, which the suite has not.
+        self._act(Action="Setvar", Variable="RUASR_CALLEE", Value="Local/callee@callers/n")
 
     async def stop(self, number: int = signal.SIGTERM) -> None:
         """End it; with SIGKILL nobody is told."""
@@ -171,6 +173,11 @@ class Asterisk:
     def hang_up(self, call: PlacedCall) -> None:
         """Let the caller hang up."""
         self._act(Action="Hangup", Channel=call.channels[f"{call.number}-2"])
+
+    def press(self, call: PlacedCall, digit: str) -> None:
+        """Let the caller press a key, whatever it says meanwhile."""
+        channel = call.channels[f"{call.number}-2"]
+        self._act(Action="PlayDTMF", Channel=channel, Digit=digit, Duration="120")
 
     def prompt(self, name: str) -> Samples:
         """Return what Asterisk plays of a prompt, int16, shape (n,), 8 kHz."""

@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
+
+import yaml
 
 EXAMPLES = Path(__file__).parents[2] / "dialplan_examples/asterisk"
 
@@ -89,13 +92,13 @@ exten => speak,1,Answer()
  same => n,Wait(${TAIL})
  same => n,Hangup()
 exten => later,1,Answer()
- same => n,Wait(2)
+ same => n,Wait(1)
  same => n,Playback(${PROMPT})
  same => n,Wait(${TAIL})
  same => n,Hangup()
 exten => callee,1,Answer()
- same => n,Wait(6)
- same => n,Playback(ru_RU_f_IvrvoiceRU/all-circuits-busy-now)
+ same => n,Wait(4)
+ same => n,Playback(ru_RU_f_IvrvoiceRU/pbx-invalid)
  same => n,Wait(1.5)
  same => n,Hangup()
 exten => keys,1,Answer()
@@ -198,6 +201,7 @@ DEFAULT_PORTS = {
     "aeap": 9094,
     "vosk_ws": 2700,
     "rest": 49153,
+    "ari": 9095,
 }
 
 
@@ -228,7 +232,7 @@ def files(
         "indications.conf": "[general]\ncountry = ru\n[ru]\ndial = 425\n",
         "rtp.conf": "[general]\nrtpstart = 24000\nrtpend = 24999\n",
         "http.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nbindport = {http}\n",
-        "ari.conf": "[general]\nenabled = yes\n[suite]\ntype = user\npassword = suite\n",
+        "ari.conf": pasted("ari.conf", "Asterisk's own ari.conf"),
         "manager.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nport = {ami}\n"
         "[suite]\nsecret = suite\nread = all\nwrite = all\n",
         "chan_websocket.conf": "[global]\ntype = global\n",
@@ -254,7 +258,11 @@ PROFILES: dict[str, object] = {
 
 
 def configuration(
-    ports: Mapping[str, int], asterisk_http: int, folder: Path, webhook: str
+    ports: Mapping[str, int],
+    asterisk_http: int,
+    folder: Path,
+    webhook: str,
+    ari: Mapping[str, object],
 ) -> dict[str, dict[str, object]]:
     """Return what `ruasr.yaml` says.
 
@@ -263,18 +271,18 @@ def configuration(
         asterisk_http: port of ARI and of WebSocket/INCOMING.
         folder: where the server keeps what it keeps.
         webhook: who is told of every call.
+        ari: further settings of the door for ARI.
     """
     doors: dict[str, dict[str, object]] = {
         door: {"enabled": True, "port": port} for door, port in ports.items()
     }
     doors["asterisk_ws"]["asterisks"] = {"pbx": {"url": f"ws://127.0.0.1:{asterisk_http}"}}
-    doors["ari"] = {
-        "enabled": True,
+    doors["ari"] |= yaml.safe_load(pasted("ari.conf", "ruasr.yaml"))["doors"]["ari"]
+    doors["ari"] |= {
         "url": f"http://127.0.0.1:{asterisk_http}/ari",
-        "username": "suite",
-        "password": "suite",
         "format": "slin",
         "reconnect_max_s": 0.5,
+        **ari,
     }
     return {
         "doors": {**doors},
@@ -290,10 +298,21 @@ def configuration(
     }
 
 
+def pasted(example: str, where: str) -> str:
+    """Return what an example's comments say to put elsewhere: the lines below `; In WHERE:`.
+
+    Args:
+        example: name of its file.
+        where: what follows the word In.
+    """
+    lines = iter((EXAMPLES / example).read_text("utf-8").splitlines())
+    assert f"; In {where}:" in lines  # leaves what follows
+    return "\n".join(line[4:] for line in takewhile(lambda line: line.startswith(";   "), lines))
+
+
 def _moved(text: str, ports: Mapping[str, int]) -> str:
     """Return an example with our doors' ports instead of their defaults."""
     default = {f"127.0.0.1:{DEFAULT_PORTS[door]}": f"127.0.0.1:{at}" for door, at in ports.items()}
-    text = text.replace("PJSIP/200", "Local/callee@callers/n")
     return re.sub(r"127\.0\.0\.1:\d+", lambda found: default.get(found[0], found[0]), text)
 
 

@@ -13,12 +13,12 @@ from ruasr_tel.leg import Leg
 from ruasr_tel.types import Samples
 
 SUFFIX = ".s16"
-"""A file per call: its legs' samples as they came, int16 of this machine's order."""
+"""A file per leg: its samples as they came, int16 of this machine's order."""
 
 
-def file_of(folder: Path, call_id: str) -> Path:
-    """Return where the audio of a call is written."""
-    return folder / f"{quote(call_id, safe='')}{SUFFIX}"
+def file_of(folder: Path, leg_id: str) -> Path:
+    """Return where the audio of a leg is written."""
+    return folder / f"{quote(leg_id, safe='')}{SUFFIX}"
 
 
 def tap(folder: Path) -> None:
@@ -27,9 +27,9 @@ def tap(folder: Path) -> None:
     push = Leg.push
 
     def tapped(leg: Leg, samples: Samples) -> None:
-        if leg.call_id not in files:
-            files[leg.call_id] = file_of(folder, leg.call_id).open("ab", buffering=0)
-        files[leg.call_id].write(samples.tobytes())
+        if leg.leg_id not in files:
+            files[leg.leg_id] = file_of(folder, leg.leg_id).open("ab", buffering=0)
+        files[leg.leg_id].write(samples.tobytes())
         push(leg, samples)
 
     setattr(Leg, "push", tapped)  # noqa: B010 - a patch: the one thing that no operator can see
