@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo serve test browser asterisk engines vosk lm slow cov style types imports check bench bench-engines build clean
+.PHONY: setup demo serve test browser asterisk engines vosk lm slow cov style types imports check bench bench-engines calibrate build clean
 
 setup: $(READY)
 
@@ -73,6 +73,11 @@ bench: setup
 # Real-time factors, memory and load times of every engine; makes a network of GigaAM's size first.
 bench-engines: setup
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench engines
+
+# The points of `calibration` in models/catalog.yaml, after a model was changed: MODEL=name or folder, MANIFEST=recordings that it
+# has not learnt from (the default needs Debian's asterisk-core-sounds-ru-wav).
+calibrate: setup
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench.calibrate $(if $(MODEL),--model $(MODEL)) $(MANIFEST)
 
 build: setup
 	$(BIN)/python -m build

@@ -185,10 +185,12 @@ async def running_calls(
         publish,
         metrics or Metrics(),
         mono,
+        priority,
     )
     await scheduler.start()
     await batcher.start()
-    await calls.start()
+    if priority is not Priority.BULK:  # a file's audio is never late
+        await calls.start()
     try:
         yield calls
     finally:
