@@ -7,10 +7,11 @@ from typing import Final as Constant
 import numpy as np
 from pydantic import JsonValue
 
-from ruasr_tel.events import CallProgress, Event, Final, Progress, SpeechStarted
+from ruasr_tel.events import CallProgress, DialOutcome, Event, Final, Progress, SpeechStarted
 from ruasr_tel.progress.cadence import Heard, ToneDetector
 from ruasr_tel.progress.config import ProgressConfig
 from ruasr_tel.progress.music import Music, MusicFinder
+from ruasr_tel.progress.outcome import OutcomeKeeper
 from ruasr_tel.progress.phrases import Match, PhraseFinder
 from ruasr_tel.progress.tones import RATE_HZ
 from ruasr_tel.types import CallId, LegId, Waveform
@@ -51,6 +52,7 @@ class ProgressWatch:
         self._waiting_samples = 0
         self._beeps: list[CallProgress] = []  # until it is known whether speech came before
         self._spoke_s: float | None = None  # when speech first began
+        self._outcome = OutcomeKeeper()
 
     def push(self, audio: Waveform, end_s: float) -> None:
         """Look for tones and music.
@@ -71,16 +73,16 @@ class ProgressWatch:
             if heard.kind is Progress.BEEP:
                 self._beeps.append(event)
             else:
-                self._emit(event)
+                self._tell(event)
         for music in self._music.push(audio) if self._finds_music else ():
-            self._emit(self._sound(Progress.MUSIC, music, {"share": round(music.share, 3)}, end_s))
+            self._tell(self._sound(Progress.MUSIC, music, {"share": round(music.share, 3)}, end_s))
 
     def settle(self) -> None:
         """Speech in all audio so far has been told: decide which lone tones are beeps."""
         beeps, self._beeps = self._beeps, []
         for beep in beeps:
             if self._spoke_s is not None and self._spoke_s <= beep.start_s - GREETING_S:
-                self._emit(beep)
+                self._tell(beep)
 
     def skip(self) -> None:
         """Audio is missing here: no tone, no rhythm and no music goes on over it."""
@@ -89,6 +91,10 @@ class ProgressWatch:
         self._samples = 0
         self._waiting, self._waiting_samples = [], 0
 
+    def outcome(self) -> DialOutcome:
+        """Return what was heard so far."""
+        return self._outcome.outcome()
+
     def emit(self, event: Event) -> None:
         """Pass the leg's own event on, and what follows from it."""
         self._emit(event)
@@ -96,6 +102,10 @@ class ProgressWatch:
             self._spoke_s = event.start_s
         elif isinstance(event, Final) and event.text:
             self._read(event)
+
+    def _tell(self, event: CallProgress) -> None:
+        self._outcome.take(event)
+        self._emit(event)
 
     def _sound(
         self, kind: Progress, heard: Heard | Music, detail: dict[str, JsonValue], end_s: float
@@ -108,13 +118,15 @@ class ProgressWatch:
     def _read(self, final: Final) -> None:
         """Look for operator messages in a final."""
         timed = [word.text for word in final.words]
-        for match in self._phrases.find(timed or final.text.split()):
+        found = self._phrases.find(timed or final.text.split())
+        self._outcome.read(final, [match.kind for match in found])
+        for match in found:
             start_s, end_s = _times(final, match)
             detail: dict[str, JsonValue] = {
                 "phrase": match.phrase,
                 "score": round(match.score, 3),
             }
-            self._emit(self._event(match.kind, start_s, end_s, detail))
+            self._tell(self._event(match.kind, start_s, end_s, detail))
 
     def _event(
         self, kind: Progress, start_s: float, end_s: float, detail: dict[str, JsonValue]

@@ -90,8 +90,12 @@ class Call:
     async def _finish(self, reason: str) -> None:
         await asyncio.gather(*self._closing, *(_finish(leg) for leg in self._open.values()))
         ledgers = {leg.leg_id: leg.ledger() for leg in self._legs}
+        heard = {leg.leg_id: leg.outcome() for leg in self._legs}
+        outcomes = {leg_id: each for leg_id, each in heard.items() if each is not None}
         duration_s = max((leg.clock_s for leg in self._legs), default=0.0)
-        self._emit(CallEnded(self.call_id, _utc(), reason, duration_s, self.finals, ledgers))
+        self._emit(
+            CallEnded(self.call_id, _utc(), reason, duration_s, self.finals, ledgers, outcomes)
+        )
 
     def _emit(self, event: Event) -> None:
         self.finals += isinstance(event, Final)

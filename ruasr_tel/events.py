@@ -204,9 +204,50 @@ class CallProgress:
     detail: dict[str, JsonValue] = field(default_factory=dict)
 
 
+class AnsweredBy(StrEnum):
+    """Who was at the other end of a dialled call, as far as it was heard."""
+
+    PERSON = "person"
+    """Somebody spoke, and nothing says that it was a machine."""
+    MACHINE = "machine"
+    """A greeting asked for a message or to wait, or a beep followed it."""
+    FAX = "fax"
+    """A fax or a modem."""
+    NETWORK = "network"
+    """Nobody: a tone or a message of the network said so."""
+    NOBODY = "nobody"
+    """Nothing was said, and no tone or message told why."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialOutcome:
+    """What was heard on one leg of a dialled call.
+
+    Attributes:
+        answered_by: the rules are in docs/call-progress.md.
+        before: tones, music and messages before the first words, how often each was told.
+        first_text: the first final of who answered; messages of the network are none. None where
+            nothing was said.
+        first_start_s: its start.
+        first_end_s: its end.
+        beep_s: end of the last beep: a message may be left from here on.
+    """
+
+    answered_by: AnsweredBy
+    before: dict[Progress, int]
+    first_text: str | None
+    first_start_s: float | None
+    first_end_s: float | None
+    beep_s: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """The call is over, all its finals are out, and its audio is accounted for."""
+    """The call is over, all its finals are out, and its audio is accounted for.
+
+    Attributes:
+        outcomes: of the legs on which call progress was followed.
+    """
 
     call_id: CallId
     at: datetime
@@ -214,6 +255,7 @@ class CallEnded:
     duration_s: float
     finals: int
     ledgers: dict[LegId, Ledger]
+    outcomes: dict[LegId, DialOutcome] = field(default_factory=dict)
 
 
 Event: TypeAlias = CallStarted | SpeechStarted | Partial | Final | Dtmf | CallProgress | CallEnded

@@ -12,7 +12,7 @@ from ruasr_tel.audio.resample import Downsampler
 from ruasr_tel.boundary import BoundaryBuffer, BoundaryEvent, SegmentReady
 from ruasr_tel.call_progress import ProgressWatch
 from ruasr_tel.engines.base import DecodeOptions
-from ruasr_tel.events import Ledger
+from ruasr_tel.events import DialOutcome, Ledger
 from ruasr_tel.profile import Profile
 from ruasr_tel.segments import Segments, Surroundings
 from ruasr_tel.types import CallId, LegId, Samples, Waveform
@@ -201,6 +201,10 @@ class Leg:
             dict(self._dropped + self._segments.undecoded),
             dict(self._concealed),
         )
+
+    def outcome(self) -> DialOutcome | None:
+        """What was heard of the call's progress; None where it is not followed."""
+        return None if self._progress is None else self._progress.outcome()
 
     # What the detector sees (vad.batcher.WindowSource)
 

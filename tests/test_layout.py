@@ -41,6 +41,7 @@ TESTED_BY = {
     "ruasr_tel/store/migrations/versions/v0002_what_an_order_asks.py": (
         _STORE + "test_migrations.py"
     ),
+    "ruasr_tel/store/migrations/versions/v0003_call_progress.py": (_STORE + "test_migrations.py"),
     "adapters/ruasr_tel_adapters/audio_stream/__init__.py": (
         "tests/adapters/audio_stream/test_config.py"
     ),

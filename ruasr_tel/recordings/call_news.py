@@ -1,17 +1,17 @@
-"""Tells who asked for it what is said in a live call: each final, and the call's end."""
+"""Tells who asked for it what is heard in a live call: finals, call progress, the call's end."""
 
 import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from pydantic import JsonValue, TypeAdapter
 
 from ruasr_tel.errors import DeliveryError
-from ruasr_tel.events import CallEnded, CallStarted, Event, Final
+from ruasr_tel.events import CallEnded, CallProgress, CallStarted, Event, Final
 from ruasr_tel.recordings.addresses import AddressRules
 from ruasr_tel.recordings.deliver import WebhookConfig, deliver_once
 from ruasr_tel.recordings.durable import Again, Errand, Outcome
@@ -22,7 +22,11 @@ from ruasr_tel.types import CallId
 CALLBACK = "callback_url"
 """What an announcement of a call calls the address."""
 
-_NEWS: TypeAdapter[Final | CallEnded] = TypeAdapter(Final | CallEnded)
+Told: TypeAlias = Final | CallProgress | CallEnded
+"""Events that are delivered."""
+
+_NEWS: TypeAdapter[Told] = TypeAdapter(Told)
+_NAMES = {Final: "call.final", CallProgress: "call.progress", CallEnded: "call.ended"}
 _log = structlog.get_logger(__name__)
 
 
@@ -67,7 +71,7 @@ class CallNews:
                 self._listeners[event.call_id] = _Listener(url)
             return
         listener = self._listeners.get(event.call_id)
-        if listener is None or not isinstance(event, Final | CallEnded):
+        if listener is None or not isinstance(event, Told):
             return
         if isinstance(event, CallEnded):
             del self._listeners[event.call_id]
@@ -142,7 +146,7 @@ class CallNews:
         _log.warning("delivery given up", delivery=errand.id, error=str(failure))
         return Outcome.OVER
 
-    async def _tell(self, event: Final | CallEnded, url: str, number: int, id: str) -> None:
+    async def _tell(self, event: Told, url: str, number: int, id: str) -> None:
         note = json.dumps({"url": url, "body": news(event, number)}, ensure_ascii=False)
         errand = Errand(self._kind, id, 1, time.time(), lane(url), note)
         try:
@@ -151,15 +155,14 @@ class CallNews:
             _log.exception("news of a call were not kept", delivery=id)
 
 
-def news(event: Final | CallEnded, number: int) -> dict[str, JsonValue]:
+def news(event: Told, number: int) -> dict[str, JsonValue]:
     """Return what is delivered of an event; docs/webhooks.md describes it.
 
     Args:
-        event: a final, or the end.
+        event: which.
         number: counts what is delivered of one call, from 1; deliveries may overtake each other.
     """
-    kind = "call.final" if isinstance(event, Final) else "call.ended"
     told = _NEWS.dump_python(event, mode="json")
     if isinstance(event, CallEnded):
         del told["ledgers"]  # where every sample went is the operator's business
-    return {"event": kind, "number": number, **told}
+    return {"event": _NAMES[type(event)], "number": number, **told}

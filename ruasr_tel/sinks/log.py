@@ -96,6 +96,14 @@ def _ended(log: structlog.typing.FilteringBoundLogger, event: CallEnded) -> None
             concealed=ledger.concealed,
             difference=ledger.difference,
         )
+    for leg_id, outcome in event.outcomes.items():
+        log.info(
+            "call progress summed up",
+            leg_id=leg_id,
+            answered_by=outcome.answered_by.value,
+            before={kind.value: count for kind, count in outcome.before.items()},
+            beep_s=outcome.beep_s,
+        )
     log.info(
         "call ended",
         reason=event.reason,

@@ -4,15 +4,29 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
+from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Event, Final, Ledger, Word
+from ruasr_tel.events import (
+    CallEnded,
+    CallProgress,
+    CallStarted,
+    DialOutcome,
+    Dtmf,
+    Event,
+    Final,
+    Ledger,
+    Progress,
+    Word,
+)
 from ruasr_tel.store.database import Database, cut, paged
-from ruasr_tel.store.tables import Call, Leg, PressedKey, Segment, fold
+from ruasr_tel.store.tables import Call, HeardProgress, Leg, PressedKey, Segment, fold
 from ruasr_tel.store.values import CallHistory, CallRow, LegRow, Page
 from ruasr_tel.types import CallId, LegId
+
+_OUTCOME = TypeAdapter(DialOutcome)
 
 LOST = "killed"
 """Reason of the end of a call whose server was killed."""
@@ -72,6 +86,7 @@ class CallsStore(Database):
         statement = _last(call_id).options(
             selectinload(Call.legs).selectinload(Leg.segments),
             selectinload(Call.legs).selectinload(Leg.keys),
+            selectinload(Call.legs).selectinload(Leg.progress),
         )
         async with self._reading() as session:
             call = await session.scalar(statement)
@@ -136,14 +151,16 @@ class _Batch:
             case Dtmf():
                 pressed = {"at": event.at, "digit": event.digit, "at_s": event.at_s}
                 await self._add(PressedKey, event.leg_id, event, pressed)
+            case CallProgress():
+                await self._add(HeardProgress, event.leg_id, event, _progress(event))
             case CallEnded():
                 await self._end(event)
 
     async def _add(
         self,
-        table: type[Segment] | type[PressedKey],
+        table: type[Segment] | type[PressedKey] | type[HeardProgress],
         leg_id: LegId,
-        event: Final | Dtmf,
+        event: Final | Dtmf | CallProgress,
         row: dict[str, object],
     ) -> None:
         leg_pk = await self._leg(await self._call(event), leg_id)
@@ -163,11 +180,14 @@ class _Batch:
         )
         for leg_id, ledger in event.ledgers.items():
             leg_pk = await self._leg(call_pk, leg_id)
-            await self._session.execute(
-                update(Leg).where(Leg.pk == leg_pk).values(ledger=asdict(ledger))
-            )
+            outcome = event.outcomes.get(leg_id)
+            values = {
+                "ledger": asdict(ledger),
+                "outcome": None if outcome is None else asdict(outcome),
+            }
+            await self._session.execute(update(Leg).where(Leg.pk == leg_pk).values(values))
 
-    async def _call(self, event: Final | Dtmf | CallEnded) -> int:
+    async def _call(self, event: Final | Dtmf | CallProgress | CallEnded) -> int:
         """Return the call's row; where its start was lost, the first thing known of it begins it.
 
         A start is lost when the sink's queue was full (sinks.queue).
@@ -213,23 +233,47 @@ def _segment(final: Final) -> dict[str, object]:
     }
 
 
+def _progress(event: CallProgress) -> dict[str, object]:
+    return {
+        "at": event.at,
+        "kind": event.kind.value,
+        "start_s": event.start_s,
+        "end_s": event.end_s,
+        "detail": event.detail,
+    }
+
+
 def _history(call: Call) -> CallHistory:
     call_id = CallId(call.call_id)
     said = [(segment, leg) for leg in call.legs for segment in leg.segments]
     said.sort(key=lambda each: (each[0].start_s, each[0].pk))
     keys = [(pressed, leg) for leg in call.legs for pressed in leg.keys]
     keys.sort(key=lambda each: each[0].pk)
+    heard = [(progress, leg) for leg in call.legs for progress in leg.progress]
+    heard.sort(key=lambda each: each[0].pk)
     return CallHistory(
         _call_row(call),
-        tuple(
-            LegRow(LegId(leg.leg_id), None if leg.ledger is None else Ledger(**leg.ledger))
-            for leg in call.legs
-        ),
+        tuple(map(_leg_row, call.legs)),
         tuple(_final(call_id, leg, segment) for segment, leg in said),
         tuple(
             Dtmf(call_id, LegId(leg.leg_id), pressed.at, pressed.digit, pressed.at_s)
             for pressed, leg in keys
         ),
+        tuple(
+            CallProgress(
+                *(call_id, LegId(leg.leg_id), each.at, Progress(each.kind)),
+                *(each.start_s, each.end_s, each.detail),
+            )
+            for each, leg in heard
+        ),
+    )
+
+
+def _leg_row(leg: Leg) -> LegRow:
+    return LegRow(
+        LegId(leg.leg_id),
+        None if leg.ledger is None else Ledger(**leg.ledger),
+        None if leg.outcome is None else _OUTCOME.validate_python(leg.outcome),
     )
 
 

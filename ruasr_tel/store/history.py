@@ -5,11 +5,11 @@ from collections.abc import Callable, Coroutine, Sequence
 
 import structlog
 
-from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Event, Final
+from ruasr_tel.events import CallEnded, CallProgress, CallStarted, Dtmf, Event, Final
 from ruasr_tel.store.calls import CallsStore
 from ruasr_tel.store.database import cause
 
-KEPT = (CallStarted, Final, Dtmf, CallEnded)
+KEPT = (CallStarted, Final, Dtmf, CallProgress, CallEnded)
 """Events that history keeps; the others may still change."""
 WRITE_S = 10.0
 """Longest time for one batch: twice BUSY_S, so that a locked SQLite file speaks first."""

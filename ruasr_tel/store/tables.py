@@ -142,8 +142,12 @@ class Leg(Base):
     call_pk: Mapped[int] = mapped_column(ForeignKey(Call.pk, ondelete="CASCADE"))
     leg_id: Mapped[str]
     ledger: Mapped[dict[str, Any] | None]
+    outcome: Mapped[dict[str, Any] | None]
     segments: Mapped[list["Segment"]] = relationship(order_by="Segment.pk", passive_deletes=True)
     keys: Mapped[list["PressedKey"]] = relationship(order_by="PressedKey.pk", passive_deletes=True)
+    progress: Mapped[list["HeardProgress"]] = relationship(
+        order_by="HeardProgress.pk", passive_deletes=True
+    )
 
 
 class Segment(Base):
@@ -178,6 +182,21 @@ class PressedKey(Base):
     at: Mapped[datetime]
     digit: Mapped[str]
     at_s: Mapped[float]
+
+
+class HeardProgress(Base):
+    """A tone, music, or an operator's message; one is told from another by when it was told."""
+
+    __tablename__ = "progress"
+    __table_args__ = (UniqueConstraint("leg_pk", "at", "kind"),)
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    leg_pk: Mapped[int] = mapped_column(ForeignKey(Leg.pk, ondelete="CASCADE"))
+    at: Mapped[datetime]
+    kind: Mapped[str]
+    start_s: Mapped[float]
+    end_s: Mapped[float]
+    detail: Mapped[dict[str, Any]]
 
 
 class Recording(Base):

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from pydantic import JsonValue
 
-from ruasr_tel.events import Dtmf, Final, Ledger
+from ruasr_tel.events import CallProgress, DialOutcome, Dtmf, Final, Ledger
 from ruasr_tel.types import CallId, LegId
 
 T = TypeVar("T")
@@ -63,10 +63,12 @@ class LegRow:
     Attributes:
         leg_id: the leg.
         ledger: where its samples went, or None until the call has ended.
+        outcome: of a dialled call, or None: not ended, or its progress was not followed.
     """
 
     leg_id: LegId
     ledger: Ledger | None
+    outcome: DialOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,14 @@ class CallHistory:
         legs: its parties, in the order of their first events.
         finals: what was said, on one time line (by start).
         keys: keys that were pressed, in the order they came.
+        progress: tones, music and messages (call progress), in the order they were told.
     """
 
     call: CallRow
     legs: tuple[LegRow, ...]
     finals: tuple[Final, ...]
     keys: tuple[Dtmf, ...]
+    progress: tuple[CallProgress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

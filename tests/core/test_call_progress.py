@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ruasr_tel.call_progress import ProgressWatch
-from ruasr_tel.events import CallProgress, Event, Final, Progress, SpeechStarted, Word
+from ruasr_tel.events import AnsweredBy, CallProgress, Event, Final, Progress, SpeechStarted, Word
 from ruasr_tel.progress.config import ProgressConfig
 from ruasr_tel.types import CallId, LegId
 from tests.core.progress.sounds import melody, sounds
@@ -99,6 +99,22 @@ def test_a_message_has_the_time_of_its_words() -> None:
     (message,) = of_progress(events)
     assert (message.kind, message.start_s, message.end_s) == (Progress.BUSY, 0.5, 1.9)
     assert message.detail == {"phrase": "все линии заняты", "score": 0.938}
+
+
+def test_the_outcome_of_a_call_to_an_answering_machine() -> None:
+    events: list[Event] = []
+    progress = watch(events.append)
+    progress.push(sounds((425, 1.0), (0, 4.0)), 5.0)
+    progress.emit(SpeechStarted(CALL, LEG, AT, 5.2))
+    progress.push(sounds((0, 2.0), (1000, 0.5), (0, 0.5)), 8.0)
+    progress.settle()
+    greeting = replace(FINAL, text="оставьте сообщение после сигнала", start_s=5.0, end_s=7.0)
+    progress.emit(greeting)
+    outcome = progress.outcome()
+    assert outcome.answered_by is AnsweredBy.MACHINE
+    assert outcome.before == {Progress.RINGBACK: 1}
+    assert (outcome.first_text, outcome.first_start_s) == (greeting.text, 5.0)
+    assert outcome.beep_s == pytest.approx(7.5, abs=0.03)
 
 
 def test_a_message_without_words_has_the_time_of_its_segment() -> None:

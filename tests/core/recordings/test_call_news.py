@@ -11,7 +11,18 @@ import pytest
 from pydantic import JsonValue, SecretStr, ValidationError
 
 from ruasr_tel.errors import DeliveryError
-from ruasr_tel.events import CallEnded, CallStarted, Final, Ledger, Partial, Word
+from ruasr_tel.events import (
+    AnsweredBy,
+    CallEnded,
+    CallProgress,
+    CallStarted,
+    DialOutcome,
+    Final,
+    Ledger,
+    Partial,
+    Progress,
+    Word,
+)
 from ruasr_tel.recordings import call_news as module
 from ruasr_tel.recordings.addresses import AddressRules
 from ruasr_tel.recordings.call_news import CallNews
@@ -98,6 +109,30 @@ async def test_each_final_and_the_end_go_to_who_asked_for_it(
     assert "ledgers" not in end
     kept = (await store.deliveries(call_id="c")).items
     assert [(each.delivery_id, each.status) for each in kept] == [("c/2", 200), ("c/1", 200)]
+
+
+async def test_call_progress_and_what_became_of_the_call_are_told(
+    store: Store, receiver: Receiver
+) -> None:
+    ring = CallProgress(CALL, LEG, AT, Progress.RINGBACK, 0.5, 1.5, {"hz": 425})
+    outcome = DialOutcome(AnsweredBy.PERSON, {Progress.RINGBACK: 1}, "да", 0.0, 0.5, None)
+    end = replace(ENDED, outcomes={LEG: outcome})
+    news, errands = await queued(store, started(callback_url=URL), ring, end)
+    for errand in errands:
+        await news.deliver(errand)
+    rang, ended = [said for _, said, _, _ in receiver.got]
+    assert (rang["event"], rang["number"]) == ("call.progress", 1)
+    assert (rang["kind"], rang["detail"]) == ("ringback", {"hz": 425})
+    assert ended["outcomes"] == {
+        "c/0": {
+            "answered_by": "person",
+            "before": {"ringback": 1},
+            "first_text": "да",
+            "first_start_s": 0.0,
+            "first_end_s": 0.5,
+            "beep_s": None,
+        }
+    }
 
 
 async def test_nobody_is_told_of_a_call_that_nobody_asked_about(store: Store) -> None:

@@ -6,9 +6,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from ruasr_tel.events import (
+    AnsweredBy,
     CallEnded,
     CallProgress,
     CallStarted,
+    DialOutcome,
     Dtmf,
     Event,
     Final,
@@ -80,6 +82,21 @@ def test_a_final_is_told_by_its_size_and_a_failed_one_by_its_reason() -> None:
         (3, 2, "endpoint"),
         (3, 0, "endpoint"),
     ]
+
+
+def test_what_became_of_a_dialled_call_is_logged_without_its_words() -> None:
+    outcome = DialOutcome(AnsweredBy.MACHINE, {Progress.RINGBACK: 2}, "дом", 5.0, 8.0, 9.5)
+    with capture_logs() as logs:
+        LogSink().write([CallEnded(CALL, AT, "eof", 9.0, 1, {}, {LEG: outcome})])
+    assert logs[0] == {
+        "event": "call progress summed up",
+        "log_level": "info",
+        "call_id": "c",
+        "leg_id": "c/0",
+        "answered_by": "machine",
+        "before": {"ringback": 2},
+        "beep_s": 9.5,
+    }
 
 
 def test_the_end_of_a_call_accounts_for_each_leg() -> None:

@@ -7,13 +7,17 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from ruasr_tel.events import (
+    AnsweredBy,
     CallEnded,
+    CallProgress,
     CallStarted,
+    DialOutcome,
     Dtmf,
     Event,
     Final,
     Ledger,
     Partial,
+    Progress,
     SpeechStarted,
     Word,
 )
@@ -21,6 +25,9 @@ from ruasr_tel.recordings.model import Dialogue, Order, Segment, Side, Transcrip
 from ruasr_tel.types import CallId, LegId
 
 START = datetime(2020, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+OUTCOME = DialOutcome(
+    AnsweredBy.MACHINE, {Progress.RINGBACK: 2, Progress.MUSIC: 1}, "Здравствуйте", 3.0, 5.125, None
+)
 LEDGER = Ledger(8000, 80_000, 60_000, 19_000, {"idle": 1000})
 
 
@@ -48,7 +55,8 @@ def final(call_id: str, channel: int, number: int, text: str, start_s: float) ->
 
 def ended(call_id: str, second: float = 60.0, channels: Sequence[int] = (0, 1)) -> CallEnded:
     ledgers = {LegId(f"{call_id}/{channel}"): LEDGER for channel in channels}
-    return CallEnded(CallId(call_id), at(second), "hangup", 59.5, 3, ledgers)
+    outcomes = {LegId(f"{call_id}/1"): OUTCOME} if 1 in channels else {}
+    return CallEnded(CallId(call_id), at(second), "hangup", 59.5, 3, ledgers, outcomes)
 
 
 def conversation(call_id: str) -> list[Event]:
@@ -62,6 +70,7 @@ def conversation(call_id: str) -> list[Event]:
         SpeechStarted(CallId(call_id), near, at(0.5), 0.5),
         Partial(CallId(call_id), near, at(1), "добрый", 0.5, 1.0),
         final(call_id, 0, 0, "добрый день ёлка", 0.5),
+        CallProgress(CallId(call_id), far, at(3), Progress.RINGBACK, 1.5, 2.5, {"hz": 425}),
         final(call_id, 1, 0, "Здравствуйте", 3.0),
         Dtmf(CallId(call_id), near, at(5), "5", 5.0),
         Dtmf(CallId(call_id), near, at(5.2), "5", 5.0),

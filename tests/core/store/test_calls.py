@@ -10,10 +10,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ruasr_tel.errors import BadCursor
-from ruasr_tel.events import CallStarted, Dtmf, Event, Final, Word
+from ruasr_tel.events import CallProgress, CallStarted, Dtmf, Event, Final, Word
 from ruasr_tel.store import CallHistory, CallRow, LegRow, Store
 from ruasr_tel.types import CallId, LegId
-from tests.core.store.samples import LEDGER, START, at, conversation, ended, final, new_id, started
+from tests.core.store.samples import (
+    LEDGER,
+    OUTCOME,
+    START,
+    at,
+    conversation,
+    ended,
+    final,
+    new_id,
+    started,
+)
 
 ON_ONE_DATABASE = settings(
     max_examples=20,
@@ -34,14 +44,15 @@ def history(events: Sequence[Event]) -> CallHistory:
     finals = [event for event in events if isinstance(event, Final)]
     return CallHistory(
         row,
-        (LegRow(LegId(f"{call_id}/0"), LEDGER), LegRow(LegId(f"{call_id}/1"), LEDGER)),
+        (LegRow(LegId(f"{call_id}/0"), LEDGER), LegRow(LegId(f"{call_id}/1"), LEDGER, OUTCOME)),
         tuple(sorted(finals, key=lambda each: each.start_s)),
         tuple(event for event in events if isinstance(event, Dtmf)),
+        tuple(event for event in events if isinstance(event, CallProgress)),
     )
 
 
 @ON_ONE_DATABASE
-@given(cuts=st.lists(st.integers(0, 10)), twice=st.booleans())
+@given(cuts=st.lists(st.integers(0, 11)), twice=st.booleans())
 async def test_any_cut_of_the_events_gives_the_same_history(
     store: Store, cuts: list[int], twice: bool
 ) -> None:

@@ -93,9 +93,8 @@ async def test_a_migration_that_fails_leaves_nothing_behind(url: str) -> None:
     engine = create_async_engine(usable(url))
     try:
         async with engine.begin() as connection:
-            for name in ("deliveries", "results", "recordings", "keys", "segments", "legs"):
-                await connection.execute(text(f"DROP TABLE {name}"))
-            await connection.execute(text("DROP TABLE calls"))
+            for table in reversed(Base.metadata.sorted_tables):
+                await connection.execute(text(f"DROP TABLE {table.name}"))
             await connection.execute(text("DROP TABLE alembic_version"))
             await connection.execute(text("CREATE TABLE deliveries (pk INTEGER)"))
         with pytest.raises(StoreError, match=r"deliveries.* already exists"):

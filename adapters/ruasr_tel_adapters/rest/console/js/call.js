@@ -38,6 +38,7 @@ export function call(main, call_id) {
       Partial: (event) => said.partial(event),
       Final: (event) => said.final(event),
       Dtmf: (event) => said.key(event),
+      CallProgress: (event) => said.progress(event),
     });
   }
 
@@ -47,6 +48,7 @@ export function call(main, call_id) {
     const lines = [
       ...kept.finals.map((final) => [final.start_s, () => said.final(final)]),
       ...kept.keys.map((key) => [key.at_s, () => said.key(key)]),
+      ...kept.progress.map((each) => [each.start_s, () => said.progress(each)]),
     ];
     for (const [, show] of lines.sort(([a], [b]) => a - b)) show();
     if (!lines.length) wrong.say(t("nothing_said"));

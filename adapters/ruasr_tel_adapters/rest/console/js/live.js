@@ -56,6 +56,7 @@ export function live(main) {
     Partial: (event) => cards.get(event.call_id)?.said.partial(event),
     Final: (event) => cards.get(event.call_id)?.said.final(event),
     Dtmf: (event) => cards.get(event.call_id)?.said.key(event),
+    CallProgress: (event) => cards.get(event.call_id)?.said.progress(event),
     CallEnded: (event) => cards.has(event.call_id) && end(cards.get(event.call_id)),
   });
   const stopLevels = every(LEVELS_MS, look);

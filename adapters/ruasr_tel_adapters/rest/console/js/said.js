@@ -1,4 +1,4 @@
-// The text of a call: finals for good, the partial below them in grey, keys in between.
+// The text of a call: finals for good, the partial below them in grey, keys and tones in between.
 
 import { el } from "./page.js";
 import { clock, t } from "./text.js";
@@ -31,6 +31,11 @@ export class Said {
   /** Show that a key was pressed. */
   key({ digit, at_s }) {
     this.add(at_s, el("span", { class: "badge" }, t("key", { digit })));
+  }
+
+  /** Show a tone, music, or what an operator's message means. */
+  progress({ kind, start_s }) {
+    this.add(start_s, el("span", { class: "badge" }, t(kind)));
   }
 
   add(at_s, what) {
