@@ -39,7 +39,7 @@ vosk: setup
 # Language models beside kenlm's reading of them; kenlm comes as source and needs a compiler.
 lm: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check kenlm
-	$(BIN)/python -m pytest -rs tests/core/language tests/core/cli/test_lm.py
+	$(BIN)/python -m pytest -rs tests/core/language tests/core/engines/test_language.py tests/core/cli/test_lm.py
 
 slow: setup
 	$(BIN)/python -m pytest -m slow

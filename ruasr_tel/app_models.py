@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ruasr_tel.config import Config
+from ruasr_tel.engines.base import EngineInfo
 from ruasr_tel.engines.process import EngineProcess
+from ruasr_tel.errors import ConfigError
+from ruasr_tel.language.choice import parse
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.models.catalog import Catalog, Model, default_models_dir, to_spec
+from ruasr_tel.models.lms import Options, options, state
 from ruasr_tel.recognisers import Recogniser, Recognisers, Wanted
 from ruasr_tel.scheduler import Scheduler
 from ruasr_tel.vad import Vad, VadBatcher, create_vad
@@ -67,7 +71,9 @@ class ModelLoader:
         """
         config, model = self._for(name)
         how = config.engine.model_dump_json(exclude={"model"})
-        return f"{model.folder.absolute()} {model.entry.family} {how}"
+        lms = language_models(config, model)
+        files = f"{dict(lms)} {state(lms)}"
+        return f"{model.folder.absolute()} {model.entry.family} {how} {files}"
 
     async def load(self, name: str) -> Recogniser:
         """Return a model, loaded and probed; see `Loader.load`.
@@ -81,6 +87,7 @@ class ModelLoader:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(engine.close)
             await engine.start()
+            _check_languages(config, engine.info)
             scheduler = Scheduler(engine, config.scheduler)
             await scheduler.start()
             undo.pop_all()
@@ -88,10 +95,16 @@ class ModelLoader:
         return Recogniser(self.key(name), names, scheduler, engine)
 
     def _for(self, name: str) -> tuple[Config, Model]:
-        """Return a model and what configures it: `family` and `engine` speak of one model only."""
+        """Return a model and what configures it: much of `engine` speaks of one model only."""
         config, engine = self._config, self._config.engine
         if name != engine.model:
-            config = with_model(config, name)
+            changed = {
+                "engine": engine.model_copy(update={"lm": None}),
+                "profiles": {
+                    key: each for key, each in config.profiles.items() if each.model == name
+                },
+            }
+            config = with_model(config.model_copy(update=changed), name)
         return config, self._catalog.resolve(name, config.engine.family)
 
 
@@ -143,9 +156,44 @@ def make_engine(config: Config, model: Model) -> EngineProcess:
     """
     model.check(config.engine.provider)
     threads = config.engine.threads or os.cpu_count() or 1
-    gpu = config.engine.cuda.options()
-    spec = to_spec(model, config.engine.provider, threads, config.engine.engine, gpu)
+    more = config.engine.cuda.options() | dict(language_models(config, model))
+    spec = to_spec(model, config.engine.provider, threads, config.engine.engine, more)
     return EngineProcess(spec, config.process)
+
+
+def language_models(config: Config, model: Model) -> Options:
+    """Return what the engine of a model is told of language models.
+
+    Args:
+        config: `engine` is that of this model.
+        model: that they are for.
+    """
+    asked = _asked_by_profiles(config)
+    return options(model, config.engine.lm, asked.values(), config.engine.lm_width)
+
+
+def _asked_by_profiles(config: Config) -> dict[str, str]:
+    """Return the language models that profiles name for `engine.model`, by the key."""
+    return {
+        f"profiles.{name}.lm": profile.lm
+        for name, profile in config.profiles.items()
+        if profile.lm is not None and profile.model in (None, config.engine.model)
+    }
+
+
+def _check_languages(config: Config, info: EngineInfo) -> None:
+    """See that an engine takes the language models that somebody wants of it.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    asked = {"engine.lm": config.engine.lm} | _asked_by_profiles(config)
+    for key, lm in asked.items():
+        if not info.lms and parse(lm or ""):
+            raise ConfigError(
+                f"{key} is {lm!r}, but {info.model} on engine {info.engine} takes no language "
+                "model; CTC models do, on the engines onnx and tone: leave it out for this one"
+            )
 
 
 def make_vad(config: Config, models_dir: Path) -> Vad:

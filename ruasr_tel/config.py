@@ -32,10 +32,12 @@ from ruasr_tel.config_sources import (
     override_entries,
 )
 from ruasr_tel.control import ControlConfig
+from ruasr_tel.engines.ctc_search import WIDTH
 from ruasr_tel.engines.process import EngineProcessConfig
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.log import LogConfig
 from ruasr_tel.metrics import MetricsConfig
+from ruasr_tel.models.entries import language_models
 from ruasr_tel.plugins import adapters
 from ruasr_tel.profile import DEFAULT_PROFILES, Profile
 from ruasr_tel.recordings.config import RecordingsConfig
@@ -101,12 +103,19 @@ class EngineConfig(Section):
     """Which engine runs it, where several can (`models list`); null is the model's first."""
     provider: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_lower)] = "auto"
     """`cuda` refuses to start without CUDA; `auto` takes it where it works, else the CPU."""
+    lm: str | None = None
+    """Language models of a CTC model: `FILE`, `FILE:WEIGHT:BONUS`, several with ` + ` between them,
+    from the model's folder or the working directory; `none`; null is the model's own."""
+    lm_width: int = Field(WIDTH, ge=1, le=100)
+    """Texts that the search with a language model keeps; twice as many cost twice as much."""
     threads: int | None = Field(None, ge=1, le=256)
     """Decodes at once, one thread each; null is the number of CPUs; a GPU has one."""
     cuda: CudaConfig = CudaConfig()
     """How a GPU is used."""
     family: str | None = None
     """Kind of a model that the catalogue does not know; null sees it from the folder's files."""
+
+    _lm = field_validator("lm")(language_models)
 
 
 class Config(BaseSettings):

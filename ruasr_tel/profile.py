@@ -1,10 +1,11 @@
 """Named ways to listen: where to cut, what to show early, what to listen for."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ruasr_tel.boundary import BoundaryConfig
 from ruasr_tel.ending import EndConfig
 from ruasr_tel.engines.base import DecodeOptions, EngineInfo
+from ruasr_tel.models.entries import language_models
 from ruasr_tel.partials import PartialsConfig
 from ruasr_tel.progress.config import ProgressConfig
 from ruasr_tel.section import Section
@@ -34,13 +35,19 @@ class Profile(Section):
     """Natural log added per token of a preferred phrase; ignored with `closed`."""
     alternatives: int = Field(1, ge=1, le=MAX_ALTERNATIVES)
     """Readings of each segment at most, the best one included, where the model has them."""
+    lm: str | None = None
+    """Language models for finals, as `engine.lm` has them; null is what the model has anyway."""
     progress: ProgressConfig = ProgressConfig()
     """What else to listen for: tones, beeps and operator messages."""
+
+    _lm = field_validator("lm")(language_models)
 
     @property
     def options(self) -> DecodeOptions:
         """What it asks of every decode."""
-        return DecodeOptions(self.phrases, self.closed, self.boost, self.alternatives)
+        return DecodeOptions(
+            self.phrases, self.closed, self.boost, self.alternatives, lm=self.lm or ""
+        )
 
     def fitted(self, info: EngineInfo) -> "Profile":
         """Return the profile with no segment longer than the model takes."""
@@ -63,6 +70,7 @@ class Profile(Section):
                 "closed": options.closed,
                 "boost": options.boost,
                 "alternatives": options.alternatives,
+                "lm": options.lm or self.lm,
             }
         )
 

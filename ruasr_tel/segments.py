@@ -87,6 +87,7 @@ class Segments:
         self._jobs: dict[int, Job] = {}
         self._spoken_s: dict[int, float] = {}  # when the last speech of a segment arrived
         self._options = profile.options  # of the segments that will begin
+        self._lm = self._options.lm
         self._open_options = self._options  # of the open one
         self.decoded = 0
         """Samples in segments that the engine answered."""
@@ -105,7 +106,7 @@ class Segments:
 
     def set_options(self, options: DecodeOptions) -> None:
         """Ask this of the engine for the segments that begin from now on."""
-        self._options = options
+        self._options = replace(options, lm=options.lm or self._lm)
 
     def time_s(self, sample: int) -> float:
         """Return the call time of a sample of the buffer."""

@@ -26,6 +26,7 @@ from ruasr_tel.cli.common import ConfigOption, SetOption, err, one_sentence, out
 from ruasr_tel.cli.transcribe import calls_for_files
 from ruasr_tel.config import Config
 from ruasr_tel.errors import ConfigError, DecodeError
+from ruasr_tel.language.choice import NONE, parse
 from ruasr_tel.log import set_up_logging
 from ruasr_tel.recordings.model import Channels, Order
 from ruasr_tel.recordings.recognise import recognise
@@ -52,6 +53,12 @@ def wer(
     profile: Annotated[str | None, typer.Option(help="How to listen.")] = None,
     model: Annotated[str | None, typer.Option(help="Name or folder of the model.")] = None,
     engine: Annotated[str | None, typer.Option(help="Which engine runs it.")] = None,
+    lms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lm", help="Language models, or none; several times: one after another, to compare."
+        ),
+    ] = None,
     numbers: Annotated[
         bool, typer.Option("--numbers-as-words", help="Compare digits as words (num2words).")
     ] = False,
@@ -68,15 +75,24 @@ def wer(
     Every recording goes the way of a call: the same voice activity, the same cuts, the same engine
     process. Lines: clean, as it is; alaw, G.711 at 8 kHz; gsm, full rate; loss1, loss3 and loss5,
     A-law with so many percent of the 20 ms packets lost, silence in their place.
+
+    With `--lm none --lm FILE` the same is heard without and with a language model.
     """
     with one_sentence():
-        loaded = read_config(config, settings, engine__model=model, engine__engine=engine)
-        set_up_logging(loaded.config.log.model_copy(update={"level": "error"}))
+        configs = [
+            read_config(
+                config, settings, engine__model=model, engine__engine=engine, engine__lm=lm
+            ).config
+            for lm in lms or (None,)
+        ]
+        set_up_logging(configs[0].log.model_copy(update={"level": "error"}))
         wanted = [name.strip() for name in lines.split(",") if name.strip()]
         _check(wanted)
         items = read_manifest(manifest)
         said = [normalise(item.text, numbers_as_words=numbers) for item in items]
-        heard = asyncio.run(_hear(items, wanted, profile, seed, loaded.config))
+        heard = _together(
+            [asyncio.run(_hear(items, wanted, profile, seed, each)) for each in configs], lms
+        )
         named = {"profile": profile or "default", "manifest": manifest.name}
         report = _report(heard, said, numbers, seed, **named)
         out.print(to_text(report), markup=False, end="")
@@ -104,6 +120,18 @@ class _Heard:
     texts: dict[str, list[str]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     audio_s: float = 0.0
+
+
+def _together(heard: Sequence[_Heard], lms: Sequence[str] | None) -> _Heard:
+    """Return what was heard with each language model as one, the conditions named after them."""
+    if lms is None:
+        return heard[0]
+    together = _Heard(heard[0].engine, heard[0].model, audio_s=heard[0].audio_s)
+    for each, lm in zip(heard, lms, strict=True):
+        named = " + ".join(Path(one.path).name for one in parse(lm)) or NONE
+        together.texts |= {f"{name}, lm {named}": texts for name, texts in each.texts.items()}
+        together.left_out |= each.left_out
+    return together
 
 
 def _check(wanted: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from ruasr_tel.accuracy.score import normalise
 from ruasr_tel.cli.common import err, one_sentence, out
 from ruasr_tel.errors import ConfigError
-from ruasr_tel.language import arpa
+from ruasr_tel.language import packed
 from ruasr_tel.language.kneser_ney import estimate
 from ruasr_tel.language.ngrams import MARKS, NGrams
 from ruasr_tel.language.text import SPACE, Kind, kind_of, sentences, units
@@ -34,7 +34,9 @@ NumbersOption = Annotated[
 @lm.command()
 def build(
     texts: TextsArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="ARPA; gzip if named *.gz.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="ARPA, gzip if named *.gz; *.npz loads fast.")
+    ],
     kind: Annotated[
         Kind, typer.Option(help="Words, or letters: for models that misspell.")
     ] = Kind.WORD,
@@ -47,7 +49,7 @@ def build(
     ] = "0",
     numbers: NumbersOption = False,
 ) -> None:
-    """Count a text and write a language model: ARPA, modified Kneser-Ney smoothing.
+    """Count a text and write a language model: ARPA or packed, modified Kneser-Ney smoothing.
 
     The text is written as models write theirs: lower case, ё as е, letters only; a word with a
     digit is an unknown one.
@@ -60,7 +62,7 @@ def build(
         except ValueError as exc:
             raise ConfigError(f"no language model comes of this: {exc}") from exc
         try:
-            arpa.write(model, output)
+            packed.write(model, output)
         except OSError as exc:
             raise ConfigError(f"{output} cannot be written: {exc.strerror}") from exc
         counts = ", ".join(f"{count} of {n}" for n, count in enumerate(model.counts, start=1))
@@ -75,13 +77,13 @@ def build(
 
 @lm.command("eval")
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="ARPA, gzip or plain.")],
+    model: Annotated[Path, typer.Argument(help="ARPA, plain or gzip, or *.npz.")],
     texts: TextsArgument,
     numbers: NumbersOption = False,
 ) -> None:
     """Print how well a language model foretells a text: its perplexity, and the unknown words."""
     with one_sentence():
-        found = arpa.read(model)
+        found = packed.read(model)
         kind = kind_of(word for word in found.words if word not in MARKS)
         said = [units(text, kind) for text in _read(texts, numbers=numbers)]
         for line in _figures(found, kind, said):

@@ -23,6 +23,7 @@ from ruasr_tel.cli.common import (
 from ruasr_tel.config import Config
 from ruasr_tel.engines.process import EngineProcess
 from ruasr_tel.errors import ConfigError, ModelLoadError, ModelPullError
+from ruasr_tel.language.choice import parse
 from ruasr_tel.log import set_up_logging
 from ruasr_tel.models import pull as installing
 from ruasr_tel.models.catalog import Catalog, Model, default_models_dir, to_spec
@@ -234,6 +235,9 @@ def _show(state: _State, catalog: Catalog, machine: Machine) -> None:
     traits = "; streaming" * entry.streaming + "; with punctuation" * entry.punctuation
     size = megabytes(state.size_bytes()) if state.here else _to_download(entry)
     out.print(f"    {size}; {_need(entry, machine)}; {engines}; {limits}{traits}", markup=False)
+    if entry.lm:
+        named = " and ".join(one.path for one in parse(entry.lm))
+        out.print(f"    language model: {named}", markup=False)
     out.print(f"    {entry.accuracy}", markup=False)
     if state.fault:
         out.print(f"    [red]not whole:[/] {escape(state.fault)}")

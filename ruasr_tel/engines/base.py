@@ -46,6 +46,8 @@ class DecodeOptions:
         boost: natural log added per token of a preferred phrase; ignored with `closed`.
         alternatives: how many readings at most, the best one included.
         patient: nobody waits for it: the decode may yield the processor to everything else.
+        lm: language models, as `language/choice.py` has them; empty: those of the server. Only such
+            as `EngineSpec.options` named when the engine was made.
     """
 
     phrases: tuple[str, ...] = ()
@@ -53,6 +55,7 @@ class DecodeOptions:
     boost: float = 1.5
     alternatives: int = 1
     patient: bool = False
+    lm: str = ""
 
 
 PLAIN = DecodeOptions()
@@ -79,6 +82,8 @@ class EngineInfo:
         alternatives: the most readings it gives of one segment.
         slots: how many decodes at once it gains from; 0: as many as there are threads.
         fallback: why it does not run where it should, for the log; empty if it does.
+        lm: the language models that it decodes with unless asked for others; empty without.
+        lms: whether it takes language models.
     """
 
     engine: str
@@ -96,6 +101,8 @@ class EngineInfo:
     alternatives: int = 1
     slots: int = 0
     fallback: str = ""
+    lm: str = ""
+    lms: bool = False
 
 
 class Engine(Protocol):

@@ -77,6 +77,15 @@ class CtcDecoder(Protocol):
         """The most readings it gives."""
         ...
 
+    @property
+    def lm(self) -> str:
+        """The language models that it uses unless asked for others; empty without."""
+        ...
+
+    def is_plain(self, options: DecodeOptions) -> bool:
+        """Return whether all that is asked for is the best symbol of every frame."""
+        ...
+
     def decode(self, posteriors: Posteriors, options: DecodeOptions) -> Hypothesis:
         """Return what was said; leaves out of `options` what it cannot do."""
         ...
@@ -94,9 +103,14 @@ class GreedyCtc:
     hotwords = False
     closed_lists = False
     alternatives = 1
+    lm = ""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
+
+    def is_plain(self, options: DecodeOptions) -> bool:
+        """Return True: it does nothing else."""
+        return True
 
     def decode(self, posteriors: Posteriors, options: DecodeOptions) -> Hypothesis:
         """Return the text of the best symbols, repeats and blanks taken out."""

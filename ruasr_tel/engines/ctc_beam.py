@@ -1,11 +1,11 @@
-"""Decoder of CTC posteriors that prefers phrases, keeps to closed lists and gives alternatives.
+"""Decoder of CTC posteriors with phrases, closed lists, language models and alternatives.
 
 What is plain stays greedy; only a caller who asks for more pays for the search.
 """
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,8 @@ from ruasr_tel.engines import words
 from ruasr_tel.engines.base import DecodeOptions, Hypothesis
 from ruasr_tel.engines.ctc import GreedyCtc, LogProbs, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_score import align, log_probabilities
-from ruasr_tel.engines.ctc_search import BeamSearch, Reading
+from ruasr_tel.engines.ctc_search import WIDTH, BeamSearch, Reading
+from ruasr_tel.engines.language import LanguageModel, laid_together, listed_words
 from ruasr_tel.engines.phrases import OnlyThese, Preferred, clean, fold, unspellable
 from ruasr_tel.engines.prepare import UNKNOWN
 
@@ -56,7 +57,8 @@ class _List:
     Attributes:
         spelling: folded phrase -> as its owner writes it.
         preferred: lends its phrases a bonus.
-        loose: the search with that.
+        loose: the search with that, and with the language models if the list is not closed.
+        start: its state before the first letter.
         only: allows nothing else; None if the list is not closed, or empty.
         strict: the search with that.
     """
@@ -64,6 +66,7 @@ class _List:
     spelling: dict[str, str]
     preferred: Preferred
     loose: BeamSearch
+    start: int
     only: OnlyThese | None = None
     strict: BeamSearch | None = None
 
@@ -82,17 +85,34 @@ class BeamCtc:
 
     Args:
         vocabulary: of the network.
+        languages: language models by what `DecodeOptions.lm` calls them. A closed list is decoded
+            without any.
+        lm: which of them are used unless a caller asks for others; empty: none.
+        width: prefixes kept in a search that is not closed.
     """
 
     hotwords = True
     closed_lists = True
     alternatives = ALTERNATIVES_MAX
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        languages: Mapping[str, Sequence[LanguageModel]] | None = None,
+        lm: str = "",
+        width: int = WIDTH,
+    ) -> None:
+        self.lm = lm
         self._vocabulary = vocabulary
+        self._languages = languages or {}
+        self._width = width
         self._greedy = GreedyCtc(vocabulary)
         self._free = BeamSearch(vocabulary.symbols, vocabulary.blank)
-        self._lists: dict[tuple[tuple[str, ...], bool, float], _List] = {}
+        self._lists: dict[tuple[tuple[str, ...], bool, float, str], _List] = {}
+
+    def is_plain(self, options: DecodeOptions) -> bool:
+        """Return whether all that is asked for is the best symbol of every frame."""
+        return not (options.phrases or options.alternatives > 1 or self._models(options))
 
     def decode(self, posteriors: Posteriors, options: DecodeOptions) -> Hypothesis:
         """Return what was said, by what `options` ask for.
@@ -100,21 +120,20 @@ class BeamCtc:
         A closed list allows its phrases one after another; a phrase with a letter that the model
         does not have is left out, which is said on stderr, once.
         """
+        if self.is_plain(options):
+            return self._greedy.decode(posteriors, options)
         if options.phrases and options.closed:
             return self._closed(posteriors, options)
-        if options.phrases:
-            return self._open(posteriors, options, self._list(options))
-        if options.alternatives > 1:
-            return self._open(posteriors, options, None)
-        return self._greedy.decode(posteriors, options)
+        return self._open(posteriors, options, self._list(options))
 
-    def _open(
-        self, posteriors: Posteriors, options: DecodeOptions, listed: _List | None
-    ) -> Hypothesis:
-        search = self._free if listed is None else listed.loose
-        start = 0 if listed is None else listed.preferred.start
-        said = self._exact(posteriors.log_probs, search.run(posteriors.log_probs, start))
-        return _together([self._hypothesis(posteriors, one) for one in said], options)
+    def _models(self, options: DecodeOptions) -> Sequence[LanguageModel]:
+        return self._languages.get(options.lm or self.lm, ())
+
+    def _open(self, posteriors: Posteriors, options: DecodeOptions, listed: _List) -> Hypothesis:
+        readings = listed.loose.run(posteriors.log_probs, listed.start)
+        said = self._exact(posteriors.log_probs, readings)
+        most = min(options.alternatives, ALTERNATIVES_MAX)
+        return _together([self._hypothesis(posteriors, one) for one in said[:most]], options)
 
     def _closed(self, posteriors: Posteriors, options: DecodeOptions) -> Hypothesis:
         listed = self._list(options)
@@ -127,7 +146,7 @@ class BeamCtc:
             found = [self._of_list(posteriors, one, listed) for one in said]
             match = _match(said, free)
         if UNKNOWN in map(str.strip, options.phrases) and match < MATCH_MIN:
-            loose = self._exact(log_probs, listed.loose.run(log_probs, listed.preferred.start))
+            loose = self._exact(log_probs, listed.loose.run(log_probs, listed.start))
             found = [self._with_unknown(posteriors, one, listed) for one in loose]
         return replace(_together(found, options), match=match)
 
@@ -190,7 +209,7 @@ class BeamCtc:
         )
 
     def _list(self, options: DecodeOptions) -> _List:
-        key = (options.phrases, options.closed, options.boost)
+        key = (options.phrases, options.closed, options.boost, options.lm)
         listed = self._lists.get(key)
         if listed is None:
             kept = sum(len(one.spelling) for one in tuple(self._lists.values()))
@@ -207,12 +226,17 @@ class BeamCtc:
             sys.stderr.write(f"phrase left out, the model has not all its letters: {written}\n")
         bonus = KNOWN_BONUS if options.closed else options.boost
         preferred = Preferred(spelling, bonus / self._letters_per_token())
+        if not options.closed:
+            models = [one.guide(listed_words(spelling)) for one in self._models(options)]
+            guide = laid_together([*([preferred] if spelling else []), *models])
+            led = BeamSearch(symbols, blank, guide, width=self._width)
+            return _List(spelling, preferred, led, guide.start)
         loose = BeamSearch(symbols, blank, preferred)
-        if not (options.closed and spelling):
-            return _List(spelling, preferred, loose)
+        if not spelling:
+            return _List(spelling, preferred, loose, preferred.start)
         only = OnlyThese(list(spelling), math.log(len(spelling) + 1))
         strict = BeamSearch(symbols, blank, only, closed=True, width=CLOSED_WIDTH)
-        return _List(spelling, preferred, loose, only, strict)
+        return _List(spelling, preferred, loose, preferred.start, only, strict)
 
     def _letters_per_token(self) -> float:
         lengths = [len(fold(one).strip()) for one in self._vocabulary.symbols]

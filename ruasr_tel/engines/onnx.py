@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ruasr_tel.engines import features, runtime
+from ruasr_tel.engines import features, language, runtime
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineInfo, EngineSpec, Hypothesis
 from ruasr_tel.engines.batches import BatchLimit, bucket, masks_padding, plan, run
 from ruasr_tel.engines.ctc import CtcDecoder, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_beam import BeamCtc
+from ruasr_tel.engines.ctc_search import WIDTH
 from ruasr_tel.engines.features import Features, FrontEnd
 from ruasr_tel.engines.rnnt import MAX_TOKENS_PER_FRAME, GreedyRnnt
 from ruasr_tel.engines.runtime import Device
@@ -223,14 +224,23 @@ def create(spec: EngineSpec) -> Engine:
             hotwords=loaded.decoder.hotwords,
             closed_lists=loaded.decoder.closed_lists,
             alternatives=loaded.decoder.alternatives,
+            lm=loaded.decoder.lm,
+            lms=True,
         )
     goal_s = float(spec.options.get("gpu_goal_ms", 1000 * DEFAULT_GOAL_S)) / 1000
     return OnnxEngine(loaded.acoustics, info, goal_s)
 
 
 def make_ctc_decoder(vocabulary: Vocabulary, spec: EngineSpec) -> CtcDecoder:
-    """Return the decoder of a CTC model."""
-    return BeamCtc(vocabulary)
+    """Return the decoder of a CTC model, with the language models that `spec.options` name.
+
+    Raises:
+        ModelLoadError: a language model cannot be used; names the file and the cure.
+    """
+    symbols = [one for i, one in enumerate(vocabulary.symbols) if i != vocabulary.blank]
+    languages = language.load_all(spec, symbols)
+    lm = str(spec.options.get(language.OPTION, ""))
+    return BeamCtc(vocabulary, languages, lm, int(spec.options.get(language.WIDTH_OPTION, WIDTH)))
 
 
 @dataclass(frozen=True, slots=True)

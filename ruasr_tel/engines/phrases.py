@@ -114,6 +114,7 @@ class Preferred:
                     self._fail[child] = self._follow(self._fail[node], letter)
                 queue.append(child)
         self.start = trie.children[START].get(_SPACE, START)  # a text begins like a word
+        self.states = len(trie.depth)
 
     def _follow(self, node: int, letter: str) -> int:
         while node != START and letter not in self._trie.children[node]:

@@ -104,4 +104,5 @@ def fit(options: DecodeOptions, info: EngineInfo) -> DecodeOptions:
     closed = closed and bool(phrases)
     boost = options.boost if phrases and not closed else PLAIN.boost
     alternatives = max(1, min(options.alternatives, info.alternatives))
-    return DecodeOptions(phrases, closed, boost, alternatives, options.patient)
+    lm = options.lm if info.lms else PLAIN.lm
+    return DecodeOptions(phrases, closed, boost, alternatives, options.patient, lm)

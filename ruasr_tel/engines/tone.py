@@ -82,10 +82,14 @@ class ToneStream:
         chunk_samples: what the network takes at once.
         path: an empty one.
         options: what its caller asks for.
+        keeps: whether `log_probs` will be needed.
     """
 
-    def __init__(self, chunk_samples: int, path: GreedyPath, options: DecodeOptions) -> None:
+    def __init__(
+        self, chunk_samples: int, path: GreedyPath, options: DecodeOptions, *, keeps: bool
+    ) -> None:
         self.options = options
+        self._keeps = keeps
         self.path = path
         self.state: _States = np.empty(0, dtype=np.float16)
         self.log_probs: list[LogProbs] = []
@@ -122,7 +126,7 @@ class ToneStream:
         """Take the network's answer to the chunk that was taken last."""
         self.state = state
         self.path.push(log_probs)
-        if self.options != PLAIN:
+        if self._keeps:
             self.log_probs.append(log_probs)
 
     def _wait(self, samples: Waveform) -> None:
@@ -175,7 +179,8 @@ class ToneEngine:
 
     def open_stream(self, options: DecodeOptions = PLAIN) -> ToneStream:
         """Return a new stream; see `StreamingEngine.open_stream`."""
-        stream = ToneStream(self._chunk, GreedyPath(self._vocabulary), options)
+        keeps = not self._decoder.is_plain(options)
+        stream = ToneStream(self._chunk, GreedyPath(self._vocabulary), options, keeps=keeps)
         stream.hear(self._padding_heard, self._state_after_padding)
         return stream
 
@@ -259,6 +264,8 @@ def create(spec: EngineSpec) -> StreamingEngine:
         hotwords=decoder.hotwords,
         closed_lists=decoder.closed_lists,
         alternatives=decoder.alternatives,
+        lm=decoder.lm,
+        lms=True,
     )
     engine = ToneEngine(network, vocabulary, decoder, info)
     runtime.return_free_memory()

@@ -219,7 +219,7 @@ def to_spec(
     provider: str = "cpu",
     threads: int = 1,
     engine: str | None = None,
-    gpu: Mapping[str, str | int | float | bool] | None = None,
+    more: Mapping[str, str | int | float | bool] | None = None,
 ) -> EngineSpec:
     """Return what the engine process needs to load `model`.
 
@@ -228,7 +228,7 @@ def to_spec(
         provider: `cpu`, `cuda` or `auto`.
         threads: decodes at once.
         engine: which engine runs it; None: the model's first.
-        gpu: options for a GPU; see engines/onnx.py, `create`.
+        more: options of the engine besides those that follow from the model.
 
     Raises:
         ConfigError: the model does not run on that engine.
@@ -251,7 +251,7 @@ def to_spec(
         threads=threads,
         min_segment_s=entry.segment.min_s,
         max_segment_s=entry.segment.max_s,
-        options={**options, **(gpu or {})},
+        options={**options, **(more or {})},
     )
 
 

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from ruasr_tel.errors import ConfigError
+from ruasr_tel.language.choice import parse
 from ruasr_tel.section import Section
 
 Precision = Literal["any", "int8", "full"]
@@ -24,6 +25,19 @@ Family = Literal[
 """The keys of `probe.LAYOUTS`."""
 
 _HUB_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # huggingface_hub utils/_validators.py, in short
+
+
+def language_models(written: str | None) -> str | None:
+    """Return language models as somebody wrote them, if they can be read; a pydantic validator.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    try:
+        parse(written or "")
+    except ConfigError as exc:
+        raise ValueError(str(exc)) from exc
+    return written
 
 
 class SegmentLimits(Section):
@@ -189,9 +203,15 @@ class ModelEntry(Section):
     embedded: bool = False
     """Whether it comes with ruasr-tel."""
 
+    lm: str = ""
+    """Its own language models, decoded with unless configured otherwise: files in its folder, each
+    with weight and bonus (language/choice.py)."""
+
     calibration: tuple[tuple[float, float], ...] = ()
     """Points (token probability, share of right words) of the map that makes confidence true,
     rising in both; straight lines between them. Empty: none was measured."""
+
+    _lm = field_validator("lm")(language_models)
 
     @field_validator("calibration")
     @classmethod

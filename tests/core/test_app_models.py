@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ruasr_tel.app_models import ModelLoader, find_catalog, recognition, wanted, with_model
 from ruasr_tel.config import Config, load_config
+from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.errors import ConfigError, ModelLoadError
+from ruasr_tel.language import arpa
+from ruasr_tel.language.kneser_ney import estimate
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.profile import Profile
 from ruasr_tel.recognisers import Wanted
 
 CTC, TRANSDUCER = "ru-mini-ctc-8k", "ru-mini-transducer-8k"
@@ -78,3 +83,68 @@ async def test_a_model_that_is_not_here_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match="gigaam-v2-ctc"):
         async with recognition(config):
             pytest.fail("it must not come up")
+
+
+@pytest.fixture
+def lm(tmp_path: Path) -> Path:
+    path = tmp_path / "letters.arpa"
+    text = [[*"новый▁номер"], [*"набран▁неверно"]]
+    arpa.write(estimate(text, 3), path)
+    return path
+
+
+async def test_language_models_of_server_and_profiles_are_loaded(tmp_path: Path, lm: Path) -> None:
+    wish = f"{lm}:2:0"
+    config = configured(
+        tmp_path,
+        f"profiles: {{letters: {{lm: '{wish}'}}, plain: {{lm: none}}}}",
+        engine__threads=1,
+        engine__lm=f"{lm}",
+    )
+    async with recognition(config) as parts:
+        info = parts.recognisers.default.info
+        assert info.lms
+        assert info.lm == str(lm)
+        options = [config.profiles[name].options for name in ("default", "letters", "plain")]
+        assert [one.lm for one in options] == ["", wish, "none"]
+        noise = np.random.default_rng(0).integers(-3000, 3000, 8000).astype(np.int16)
+        for one in options:
+            (found,) = await parts.engine.decode([(noise, 8000)], one)
+            assert (found.score is None) == (one.lm == "none")  # greedy search has no score
+
+
+async def test_a_language_model_that_cannot_be_used_keeps_the_server_from_starting(
+    tmp_path: Path,
+) -> None:
+    config = configured(tmp_path, engine__lm=__file__)
+    with pytest.raises(ModelLoadError, match=r"test_app_models\.py, line 1.., has no line .data."):
+        async with recognition(config):
+            pytest.fail("it must not come up")
+
+
+async def test_a_model_that_takes_no_language_model_says_so(tmp_path: Path, lm: Path) -> None:
+    config = configured(tmp_path, engine__lm=str(lm), engine__model=TRANSDUCER)
+    with pytest.raises(ConfigError, match="engine sherpa takes no language model; CTC models do"):
+        async with recognition(config):
+            pytest.fail("it must not come up")
+
+
+def test_a_changed_language_model_is_another_model(tmp_path: Path, lm: Path) -> None:
+    config = configured(tmp_path, f"profiles: {{letters: {{lm: {lm}}}}}")
+    loader = ModelLoader(config, find_catalog(config))
+    key, other = loader.key(CTC), loader.key(TRANSDUCER)
+    lm.write_text("changed", "utf-8")
+    assert loader.key(CTC) != key
+    assert loader.key(TRANSDUCER) == other  # no profile asks it of that model
+
+
+@pytest.mark.parametrize("key", ["engine.lm", "profiles.default.lm"])
+def test_a_bad_weight_is_named_with_its_key(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{key} .*'calls.arpa:much' is not FILE, FILE:WEIGHT"):
+        configured(tmp_path, **{key.replace(".", "__"): "calls.arpa:much"})
+
+
+def test_a_call_keeps_its_profiles_language_model_when_it_asks_for_more() -> None:
+    profile = Profile(lm="own.arpa")
+    assert profile.asking(DecodeOptions(alternatives=3)).options.lm == "own.arpa"
+    assert profile.asking(DecodeOptions(lm="none")).options.lm == "none"

@@ -45,11 +45,11 @@ class Settings:
 
     def options(self, profile: DecodeOptions) -> DecodeOptions:
         """Return what to ask of the engine: the profile's wishes under the peer's."""
-        return DecodeOptions(
-            profile.phrases if self.phrases is None else self.phrases,
-            profile.closed if self.closed is None else self.closed,
-            profile.boost,
-            profile.alternatives if self.alternatives is None else self.alternatives,
+        return replace(
+            profile,
+            phrases=profile.phrases if self.phrases is None else self.phrases,
+            closed=profile.closed if self.closed is None else self.closed,
+            alternatives=profile.alternatives if self.alternatives is None else self.alternatives,
         )
 
     def differs_in_options_only(self, other: "Settings") -> bool:

@@ -64,6 +64,7 @@ def test_it_tells_what_it_is(ctc: Engine) -> None:
         hotwords=True,
         closed_lists=True,
         alternatives=10,
+        lms=True,
     )
 
 

@@ -68,6 +68,7 @@ def test_the_engine_tells_what_it_is(engine: StreamingEngine) -> None:
         hotwords=True,
         closed_lists=True,
         alternatives=10,
+        lms=True,
     )
 
 
@@ -191,10 +192,14 @@ class KeptDecoder:
 
     hotwords = closed_lists = True
     alternatives = 2
+    lm = ""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._greedy = GreedyCtc(vocabulary)
         self.given: list[tuple[Posteriors, DecodeOptions]] = []
+
+    def is_plain(self, options: DecodeOptions) -> bool:
+        return options == DecodeOptions()
 
     def decode(self, posteriors: Posteriors, options: DecodeOptions) -> Hypothesis:
         self.given.append((posteriors, options))

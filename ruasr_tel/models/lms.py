@@ -1,0 +1,63 @@
+"""Where the language models of a decode lie, and what the engine is told of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ruasr_tel.engines import language
+from ruasr_tel.engines.ctc_search import WIDTH
+from ruasr_tel.language.choice import parse, write
+from ruasr_tel.models.catalog import Model
+
+Options = Mapping[str, str | int | float | bool]
+
+
+def find(written: str, model: Model) -> str:
+    """Return language models with the paths of their files.
+
+    A name or relative path counts from the model's folder, else from the working directory.
+
+    Args:
+        written: as `choice.parse` takes it.
+        model: they are for.
+
+    Raises:
+        ConfigError: a number in it is none.
+    """
+    return write(replace(one, path=str(_place(one.path, model.folder))) for one in parse(written))
+
+
+def options(
+    model: Model, lm: str | None = None, others: Iterable[str] = (), width: int = WIDTH
+) -> Options:
+    """Return what an engine is told of language models, with `to_spec`'s options.
+
+    Args:
+        model: they are for.
+        lm: for every caller that asks for no other; None: the model's own.
+        others: those that callers may ask for, `DecodeOptions.lm`.
+        width: prefixes that the search keeps.
+
+    Raises:
+        ConfigError: a number in one of them is none.
+    """
+    chosen = model.entry.lm if lm is None else lm
+    named = {each: find(each, model) for each in others}
+    return language.options(find(chosen, model) if parse(chosen) else "", named, width)
+
+
+def state(told: Options) -> str:
+    """Return what changes when one of the files does: sizes and times of change."""
+    found: list[str] = []
+    for choices in language.choices(told).values():
+        for one in choices:
+            path = Path(one.path)
+            about = path.stat() if path.is_file() else None
+            found.append(f"{path} {about and (about.st_size, about.st_mtime_ns)}")
+    return "; ".join(found)
+
+
+def _place(path: str, folder: Path) -> Path:
+    """Return the file meant: below the folder if it is there."""
+    named = Path(path).expanduser()
+    return folder / named if (folder / named).is_file() else named.absolute()
