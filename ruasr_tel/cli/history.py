@@ -14,6 +14,7 @@ from ruasr_tel.config import Config
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.recordings.files import Files
 from ruasr_tel.store import CallRow, Store
+from ruasr_tel.transcript import transcript
 
 T = TypeVar("T")
 
@@ -48,6 +49,22 @@ def list_calls(
     out.print(table)
     if page.next_cursor is not None:
         out.print(f"there is more: --cursor {page.next_cursor}")
+
+
+@history.command("show")
+def show(
+    call_id: Annotated[str, typer.Argument(help="The call's id, as `history list` has it.")],
+    config: ConfigOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Print what was said in a call, and the keys that were pressed in square brackets."""
+    with one_sentence():
+        loaded = read_config(config, settings).config
+        kept = _with_store(loaded, lambda store: store.call(call_id))
+        if kept is None:
+            raise ConfigError(f"history has no call {call_id!r}: `history list` shows what it has")
+    legs = [leg.leg_id for leg in kept.legs]
+    out.print(escape(transcript(kept.finals, kept.keys, legs)), soft_wrap=True)
 
 
 @history.command("purge")

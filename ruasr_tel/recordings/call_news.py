@@ -1,32 +1,38 @@
-"""Tells who asked for it what is heard in a live call: finals, call progress, the call's end."""
+"""Tells who asked for it what is heard in a live call: finals, keys, call progress, the end."""
 
 import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import structlog
 from pydantic import JsonValue, TypeAdapter
 
 from ruasr_tel.errors import DeliveryError
-from ruasr_tel.events import CallEnded, CallProgress, CallStarted, Event, Final
+from ruasr_tel.events import CallEnded, CallProgress, CallStarted, Dtmf, Event, Final
 from ruasr_tel.recordings.addresses import AddressRules
 from ruasr_tel.recordings.deliver import WebhookConfig, deliver_once
 from ruasr_tel.recordings.durable import Again, Errand, Outcome
 from ruasr_tel.recordings.handover import lane, pause_s
 from ruasr_tel.store import CallRow, Delivery, Store
+from ruasr_tel.transcript import transcript
 from ruasr_tel.types import CallId
 
 CALLBACK = "callback_url"
 """What an announcement of a call calls the address."""
 
-Told: TypeAlias = Final | CallProgress | CallEnded
+Told: TypeAlias = Final | Dtmf | CallProgress | CallEnded
 """Events that are delivered."""
 
 _NEWS: TypeAdapter[Told] = TypeAdapter(Told)
-_NAMES = {Final: "call.final", CallProgress: "call.progress", CallEnded: "call.ended"}
+_NAMES = {
+    Final: "call.final",
+    Dtmf: "call.key",
+    CallProgress: "call.progress",
+    CallEnded: "call.ended",
+}
 _log = structlog.get_logger(__name__)
 
 
@@ -34,6 +40,20 @@ _log = structlog.get_logger(__name__)
 class _Listener:
     url: str
     told: int = 0
+    finals: list[Final] = field(default_factory=list)
+    keys: list[Dtmf] = field(default_factory=list)
+
+    def take(self, event: Told) -> str | None:
+        """Note an event; return the text of the whole call at its end."""
+        self.told += 1
+        match event:
+            case Final():
+                self.finals.append(event)
+            case Dtmf():
+                self.keys.append(event)
+            case CallEnded():
+                return transcript(self.finals, self.keys, event.ledgers)
+        return None
 
 
 class CallNews:
@@ -75,9 +95,9 @@ class CallNews:
             return
         if isinstance(event, CallEnded):
             del self._listeners[event.call_id]
-        listener.told += 1
+        text = listener.take(event)
         id = f"{event.call_id}/{listener.told}"
-        self._queue(self._tell(event, listener.url, listener.told, id))
+        self._queue(self._tell(event, listener.url, listener.told, id, text))
 
     def tell_lost(self, call: CallRow) -> None:
         """Tell of the end of a call whose server was killed, if somebody wanted to know."""
@@ -146,8 +166,10 @@ class CallNews:
         _log.warning("delivery given up", delivery=errand.id, error=str(failure))
         return Outcome.OVER
 
-    async def _tell(self, event: Told, url: str, number: int, id: str) -> None:
-        note = json.dumps({"url": url, "body": news(event, number)}, ensure_ascii=False)
+    async def _tell(
+        self, event: Told, url: str, number: int, id: str, text: str | None = None
+    ) -> None:
+        note = json.dumps({"url": url, "body": news(event, number, text)}, ensure_ascii=False)
         errand = Errand(self._kind, id, 1, time.time(), lane(url), note)
         try:
             await self._enqueue(errand)
@@ -155,14 +177,16 @@ class CallNews:
             _log.exception("news of a call were not kept", delivery=id)
 
 
-def news(event: Told, number: int) -> dict[str, JsonValue]:
+def news(event: Told, number: int, text: str | None = None) -> dict[str, JsonValue]:
     """Return what is delivered of an event; docs/webhooks.md describes it.
 
     Args:
         event: which.
         number: counts what is delivered of one call, from 1; deliveries may overtake each other.
+        text: of the whole call, with its end; None where it is not known.
     """
     told = _NEWS.dump_python(event, mode="json")
     if isinstance(event, CallEnded):
         del told["ledgers"]  # where every sample went is the operator's business
+        told["text"] = text
     return {"event": _NAMES[type(event)], "number": number, **told}

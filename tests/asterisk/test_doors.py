@@ -177,10 +177,18 @@ async def test_keys_are_events(
     note(extension, "keys")
     call = pressed[extension]
     await accounted(suite, call)
-    if "AEAP" in DOORS[extension]:  # SpeechBackground takes # for the end of the input
-        assert suite.house.digits(call.call_id) == "12"
-    else:
-        assert suite.house.digits(call.call_id) == "12#"
+    # SpeechBackground takes # for the end of the input
+    keys = "12" if "AEAP" in DOORS[extension] else "12#"
+    assert suite.house.digits(call.call_id) == keys
+    text = await suite.house.get(f"/v1/calls/{call.call_id}?format=text")
+    before, bracketed, after = text.partition(f"[{keys}]")
+    assert bracketed
+    if "AEAP" not in DOORS[extension]:  # a prompt before the keys, and one after them
+        assert character_error(before, SAID) < WORST
+        assert character_error(after, SAID) < WORST
+    *told, end = await suite.house.receiver.told(call.call_id)
+    assert "".join(each["digit"] for each in told if each["event"] == "call.key") == keys
+    assert end["text"] == text
 
 
 @every_door
@@ -217,6 +225,7 @@ async def test_a_server_that_dies_leaves_the_dialplan_and_the_history(
     assert told or "conversation" in DOORS[extension]  # which says nothing where it heard nothing
     kept = await suite.house.history(call.call_id)
     assert kept["call"]["reason"] == "killed"
+    assert (await suite.house.receiver.told(call.call_id))[-1]["reason"] == "killed"
 
 
 @every_door

@@ -117,9 +117,7 @@ class Suite:
         await self.house.kill()
         await self.ends(list(calls.values()))
         try:
-            later = {
-                each: self.asterisk.place(each, "digits/8", tail=0.1) for each in (*DOORS, "9005")
-            }
+            later = {each: self.asterisk.place(each, "digits/8") for each in (*DOORS, "9005")}
             await self.ends(list(later.values()))
         finally:
             await self.house.open(max_call_s=LONGEST_S)

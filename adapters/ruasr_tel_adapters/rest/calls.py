@@ -8,14 +8,14 @@ from pydantic import BaseModel, TypeAdapter
 
 from ruasr_tel.call import Announcement, Call
 from ruasr_tel.errors import BadCursor, ConfigError
-from ruasr_tel.events import CallEnded, CallStarted, Event, Final
+from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Event, Final
 from ruasr_tel.hub import Hub
 from ruasr_tel.recordings.render import Form
 from ruasr_tel.sinks.jsonl import to_json
 from ruasr_tel.store import CallHistory
+from ruasr_tel.transcript import transcript
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.rest.api import API, Api
-from ruasr_tel_adapters.rest.call_text import said
 from ruasr_tel_adapters.rest.negotiate import wanted
 from ruasr_tel_adapters.rest.operations import JSON, TEXT, URLENCODED, Answer, Operation
 from ruasr_tel_adapters.rest.problems import Problem, invalid_field
@@ -102,13 +102,14 @@ def _live(call: Call, hub: Hub) -> LiveCall:
 async def get_call(request: web.Request) -> web.StreamResponse:
     """Return what is kept of a call; as text what was said so far, of a running one, too."""
     api, call_id = request.app[API], _call_id(request)
-    asked = read_query(request, CallShownAs).format
+    query = read_query(request, CallShownAs)
     accept = request.headers.get("Accept", "")
-    form = Form(asked) if asked else wanted(accept, (Form.JSON, Form.TEXT))
+    form = Form(query.format) if query.format else wanted(accept, (Form.JSON, Form.TEXT))
     if form is None:
         raise Problem(406, f"a call is {JSON} or {TEXT}")
     if form is Form.TEXT:
-        return web.Response(text=await _said(api, call_id), content_type=TEXT, charset="utf-8")
+        said = await _said(api, call_id, with_keys=query.keys)
+        return web.Response(text=said, content_type=TEXT, charset="utf-8")
     text = _HISTORY.dump_json(await _kept(api, call_id)).decode()
     return web.Response(text=text, content_type=JSON)
 
@@ -120,15 +121,17 @@ async def _kept(api: Api, call_id: CallId) -> CallHistory:
     return kept
 
 
-async def _said(api: Api, call_id: CallId) -> str:
+async def _said(api: Api, call_id: CallId, *, with_keys: bool) -> str:
     """Return the text of a call: from memory, which is ahead of the database, else from both."""
     live = api.server.hub.since_start(call_id)
     finals = [event for event in live if isinstance(event, Final)]
+    keys = [event for event in live if isinstance(event, Dtmf)]
     legs = [event.leg_id for event in live if not isinstance(event, CallStarted | CallEnded)]
-    if live and (isinstance(live[0], CallStarted) or api.server.store is None):
-        return said(finals, legs)
-    kept = await _kept(api, call_id)
-    return said([*kept.finals, *finals], [*(leg.leg_id for leg in kept.legs), *legs])
+    if not live or not (isinstance(live[0], CallStarted) or api.server.store is None):
+        kept = await _kept(api, call_id)
+        finals, keys = [*kept.finals, *finals], [*kept.keys, *keys]
+        legs += [leg.leg_id for leg in kept.legs]
+    return transcript(finals, keys if with_keys else (), legs)
 
 
 async def announce_call(request: web.Request) -> web.StreamResponse:

@@ -159,6 +159,8 @@ class CallShownAs(_Model):
 
     format: Literal["text", "json"] | None = None
     """How what was said is written; absent: what Accept says, else JSON."""
+    keys: bool = True
+    """Whether the text has the keys that were pressed, in square brackets: `алло [12#] да`."""
 
 
 class SubmitQuery(ShownAs):

@@ -184,8 +184,21 @@ async def test_a_call_is_json_or_text(rest: Rest) -> None:
     document = await rest.json("GET", "/openapi.json")
     described = document["paths"]["/v1/calls/{call_id}"]["get"]
     assert described["responses"]["200"]["content"]["text/plain"] == {"schema": {"type": "string"}}
-    (asked,) = (each for each in described["parameters"] if each["in"] == "query")
+    asked, keys = (each for each in described["parameters"] if each["in"] == "query")
     assert (asked["name"], asked["schema"]["enum"]) == ("format", ["text", "json"])
+    assert keys["name"] == "keys"
+
+
+async def test_the_text_of_a_call_has_its_keys_unless_they_are_not_wanted(rest: Rest) -> None:
+    call = rest.calls.open(door="audiosocket", call_id=CallId("k"), peer="")
+    leg = call.open_leg(8000)
+    for digit in "12#":
+        call.dtmf(leg, digit)
+    assert await text_of(rest, "k") == "[12#]"
+    async with rest.client.get("/v1/calls/k?format=text&keys=false") as response:
+        assert await response.text() == ""
+    await call.end("eof")
+    assert await text_of(rest, "k") == "[12#]"
 
 
 async def test_the_events_of_a_call_long_gone_are_not_promised(rest: Rest) -> None:

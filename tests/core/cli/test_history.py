@@ -116,3 +116,13 @@ def test_a_database_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stderr.startswith("error: the database postgresql+asyncpg://ruasr:***@/history")
     assert "s3cr3t" not in result.output
+
+
+def test_a_call_is_shown_with_its_keys(url: str) -> None:
+    result = history(url, "show", "[a]")
+    assert result.exit_code == 0
+    lines = ["0: добрый день ёлка", "1: Здравствуйте", "0: [55]", "0: до свидания"]
+    assert result.output.splitlines() == lines
+    missing = history(url, "show", "nobody")
+    assert missing.exit_code == 2
+    assert "history has no call 'nobody'" in missing.output

@@ -17,6 +17,7 @@ from ruasr_tel.events import (
     CallProgress,
     CallStarted,
     DialOutcome,
+    Dtmf,
     Final,
     Ledger,
     Partial,
@@ -107,6 +108,7 @@ async def test_each_final_and_the_end_go_to_who_asked_for_it(
     assert (said["text"], said["words"][0]["text"]) == ("да", "да")
     assert (end["event"], end["number"], end["reason"]) == ("call.ended", 2, "hangup")
     assert "ledgers" not in end
+    assert end["text"] == "да"
     kept = (await store.deliveries(call_id="c")).items
     assert [(each.delivery_id, each.status) for each in kept] == [("c/2", 200), ("c/1", 200)]
 
@@ -139,6 +141,24 @@ async def test_nobody_is_told_of_a_call_that_nobody_asked_about(store: Store) ->
     assert (await queued(store, started(), FINAL, ENDED))[1] == []
     assert (await queued(store, started(callback_url=7), FINAL, ENDED))[1] == []
     assert (await queued(store, FINAL, ENDED))[1] == []
+
+
+async def test_keys_are_told_and_are_in_the_text_of_the_end(
+    store: Store, receiver: Receiver
+) -> None:
+    keys = [Dtmf(CALL, LEG, AT, digit, 0.7 + at) for at, digit in enumerate("1#")]
+    news, errands = await queued(store, started(callback_url=URL), FINAL, *keys, ENDED)
+    for errand in errands:
+        await news.deliver(errand)
+    said = [said for _, said, _, _ in receiver.got]
+    assert [(each["event"], each["number"]) for each in said] == [
+        ("call.final", 1),
+        ("call.key", 2),
+        ("call.key", 3),
+        ("call.ended", 4),
+    ]
+    assert (said[1]["digit"], said[1]["at_s"], said[1]["leg_id"]) == ("1", 0.7, LEG)
+    assert said[3]["text"] == "да [1#]"
 
 
 async def test_calls_that_name_nobody_are_told_to_the_configured_receiver(store: Store) -> None:
