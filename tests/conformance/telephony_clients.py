@@ -1,7 +1,8 @@
 """Clients inside a PBX, at the pace of a call: 20 ms of audio every 20 ms.
 
 Sources: alphacep/vosk-asterisk res_speech_vosk.c; alphacep/freeswitch mod_vosk.c (commit d118d67e
-and its forerunner); vosk-server client-samples/asterisk (commit c2e82f0).
+and its forerunner; signalwire/freeswitch 24c5e1e feeds, reads and closes alike); vosk-server
+client-samples/asterisk (commit c2e82f0).
 """
 
 import json

@@ -1,5 +1,7 @@
 """One stream: optional metadata, then audio of one or two parties; results go back on it."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
 
@@ -26,6 +28,14 @@ from ruasr_tel_adapters.audio_stream.wire import (
 )
 
 DOOR: Final = "audio_stream"
+
+HOLD_S: Final = 0.2
+"""How long audio waits for metadata where the URL does not say how to read it: both modules send
+them from another thread than the audio, whose first frames may come before (mod_audio_stream
+ec2a781 audio_streamer_glue.cpp, mod_audio_fork 88e1465 lws_glue.cpp)."""
+
+HELD_BYTES_MAX: Final = 64_000
+"""1 s of stereo at 16 kHz; more comes from no telephone within `HOLD_S`."""
 
 
 class Connection:
@@ -55,6 +65,8 @@ class Connection:
         self._call: Call | None = None
         self._ears: tuple[Ear, ...] = ()
         self._split = Deinterleaver(1)
+        self._held = bytearray()  # audio before anybody said how to read it
+        self._patience: asyncio.TimerHandle | None = None
         self._log: FilteringBoundLogger = structlog.get_logger(__name__)
         self._log = self._log.bind(door=DOOR, peer=self._socket.peer)
 
@@ -63,6 +75,7 @@ class Connection:
         ending = await self._socket.listen(self._take)
         if ending.reason in FAULTS:
             self._bad(ending.reason, ending.text)
+        self._guard(self._release)
         if self._call is not None:
             await self._call.end(ending.reason)
         await self._socket.close(ending)
@@ -72,14 +85,20 @@ class Connection:
         self._socket.stop(ending)
 
     def _take(self, message: str | bytes) -> None:
+        if isinstance(message, bytes):
+            self._guard(lambda: self._hear(message))
+        else:
+            self._guard(lambda: self._act(message))
+
+    def _guard(self, action: Callable[[], None]) -> None:
+        """Do it; what cannot be ends the stream with a reason."""
         try:
-            if isinstance(message, bytes):
-                self._hear(message)
-            else:
-                self._act(message)
+            action()
         except Overloaded as error:
+            self._held.clear()
             self.stop(Ending("refused", TRY_AGAIN_LATER, str(error)))
         except (ProtocolError, ConfigError) as error:
+            self._held.clear()
             self._bad("protocol", str(error))
             self.stop(Ending("refused", POLICY_VIOLATION, str(error)))
 
@@ -95,10 +114,30 @@ class Connection:
             self._log.debug("audio_stream text", length=len(text))
 
     def _hear(self, data: bytes) -> None:
+        if self._call is None and not self._settings.is_whole:
+            self._hold(data)
+            return
         if self._call is None:
             self._open()
         for ear, samples in zip(self._ears, self._split.feed(data), strict=True):
             ear.take(samples)
+
+    def _hold(self, data: bytes) -> None:
+        """Keep audio until metadata come, or it is clear that there are none."""
+        self._held += data
+        if self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(HOLD_S, self._guard, self._release)
+        if len(self._held) > HELD_BYTES_MAX:
+            self._release()
+
+    def _release(self) -> None:
+        """Begin the call with what was held."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._held and self._call is None:
+            self._open()
 
     def _open(self) -> None:
         """Open the call: both legs at one moment.
@@ -127,6 +166,8 @@ class Connection:
         ]
         self._ears = tuple(Ear(leg, Encoding.SLIN, self._config.max_backlog_s) for leg in legs)
         self._split = Deinterleaver(settings.channels)
+        held, self._held = bytes(self._held), bytearray()
+        self._hear(held)
 
     def _bad(self, kind: str, error: str) -> None:
         self._metrics.bad_messages.labels(DOOR, kind).inc()

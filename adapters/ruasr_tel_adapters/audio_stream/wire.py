@@ -8,7 +8,7 @@ Neither says rate or channels in the stream: the URL or the metadata must.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -42,12 +42,19 @@ class Settings:
         channels: 1, or 2 interleaved, caller first.
         profile: how to listen, or None.
         call_id: the PBX's name of the call, or None.
+        told: names of those that the peer said, of `sample_rate_hz` and `channels`.
     """
 
     sample_rate_hz: int
     channels: int
     profile: str | None = None
     call_id: CallId | None = None
+    told: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the peer has said how its audio is to be read."""
+        return self.told >= {"sample_rate_hz", "channels"}
 
 
 def parse_url(target: str, defaults: Settings) -> Settings:
@@ -83,13 +90,14 @@ def change(settings: Settings, values: Mapping[str, object]) -> Settings:
         names = {"mono": "1", "mixed": "1", "stereo": "2"}
         said = names.get(str(channels), channels)
         changes["channels"] = _one_of("channels", said, range(1, CHANNELS_MAX + 1))
+    told = settings.told | changes.keys()
     if values.get("profile"):
         changes["profile"] = str(values["profile"])
     for key in CALL_ID_KEYS:
         if values.get(key):
             changes["call_id"] = _call_id(key, str(values[key]))
             break
-    return replace(settings, **changes)
+    return replace(settings, told=told, **changes)
 
 
 def _one_of(key: str, value: object, allowed: "tuple[int, ...] | range") -> int:

@@ -122,6 +122,67 @@ async def test_mod_audio_fork_stereo_is_two_legs_of_one_call_and_keys_are_heard(
     assert [ledger.received for ledger in ended.ledgers.values()] == [2 * len(SECOND)] * 2
 
 
+@pytest.mark.parametrize("first", ["audio", "metadata"])
+async def test_metadata_count_though_the_first_frames_overtook_them(first: str) -> None:
+    metadata = json.dumps({"sample_rate": "16k", "channels": "stereo", "call_id": "late"})
+    audio = stereo(SECOND, SECOND)
+    async with house() as at:
+        async with connect(at.door.url) as socket:
+            await socket.send(audio[:1280] if first == "audio" else metadata)
+            await socket.send(metadata if first == "audio" else audio[:1280])
+            await play(socket, audio[1280:])
+        (ended,) = await at.heard.until(CallEnded)
+    assert {leg_id: each.received for leg_id, each in ended.ledgers.items()} == {
+        "late/0": len(SECOND),
+        "late/1": len(SECOND),
+    }
+    assert {each.sample_rate_hz for each in ended.ledgers.values()} == {16_000}
+
+
+async def test_audio_that_nobody_describes_is_not_kept_waiting() -> None:
+    async with house() as at, connect(at.door.url) as socket:
+        await play(socket, bytes(66_000))  # more than is held
+        await at.heard.until(CallStarted)
+
+
+async def test_metadata_that_cannot_be_end_a_stream_whose_audio_was_held() -> None:
+    async with house() as at, connect(at.door.url) as socket:
+        await socket.send(bytes(640))
+        await socket.send('{"channels": 7}')
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        assert socket.close_code == 1008
+    assert at.heard.events == []
+
+
+async def test_a_graceful_shutdown_gives_the_last_words_on_the_open_socket() -> None:
+    """mod_audio_fork's `graceful-shutdown`: an empty binary message, then nothing, and it waits."""
+    async with house() as at, connect(f"{at.door.url}/?sample_rate=8k&channels=1") as socket:
+        await play(socket, phrase((0.6, 0.1)).tobytes())
+        await socket.send(b"")
+        assert (await transcription(socket))["text"]
+
+
+async def test_the_text_of_a_stop_is_the_last_message() -> None:
+    """Both modules: `stop <text>` sends it and closes."""
+    async with house() as at:
+        async with connect(f"{at.door.url}/?sample_rate=8k&channels=1") as socket:
+            await play(socket, phrase((0.6, 0.0)).tobytes(), 6400)  # several frames at once
+            await socket.send("до свидания")
+        (ended,) = await at.heard.until(CallEnded)
+    assert ended.reason == "hangup"
+    assert at.heard.of(Final)[0].text
+
+
+async def test_a_heart_beat_is_answered_and_compression_is_not_taken() -> None:
+    """mod_audio_stream: STREAM_HEART_BEAT pings, and permessage-deflate is offered by default."""
+    async with house() as at, connect(at.door.url, compression="deflate") as socket:
+        assert socket.response is not None
+        assert "Sec-WebSocket-Extensions" not in socket.response.headers
+        async with asyncio.timeout(TIMEOUT_S):
+            await (await socket.ping())
+
+
 async def test_the_last_words_before_a_hangup_are_not_lost() -> None:
     async with house() as at:
         async with connect(f"{at.door.url}/16000") as socket:
@@ -254,7 +315,7 @@ async def test_the_server_stops_with_the_last_results_first() -> None:
 
 async def test_a_backlog_drops_audio_with_its_reason() -> None:
     async with house(max_backlog_s=0.001) as at:
-        async with connect(at.door.url) as socket:
+        async with connect(f"{at.door.url}/?sample_rate=8k&channels=1") as socket:
             await play(socket, SECOND.tobytes(), len(SECOND) // 4)
         (ended,) = await at.heard.until(CallEnded)
     (ledger,) = ended.ledgers.values()
