@@ -38,7 +38,7 @@ class Call:
         self._closing: set[asyncio.Task[None]] = set()
         self._end: asyncio.Task[None] | None = None
 
-    def open_leg(self, sample_rate_hz: int, channel: int = 0) -> Leg:
+    def open_leg(self, sample_rate_hz: int, channel: int = 0, *, offset_s: float = 0.0) -> Leg:
         """Open one party's audio.
 
         A second leg on the same channel (the peer changed its rate) takes over where the first
@@ -47,21 +47,30 @@ class Call:
         Args:
             sample_rate_hz: rate of the samples that will be pushed.
             channel: audio channel index, 0-based.
+            offset_s: call time of its first sample, for a party that comes later.
         """
         before = self._open.get(channel)
         nth = sum(leg.channel == channel for leg in self._legs)
         leg_id = LegId(f"{self.call_id}/{channel}" + (f".{nth + 1}" if nth else ""))
-        offset_s = 0.0 if before is None else before.clock_s
+        offset_s = offset_s if before is None else before.clock_s
         leg = Leg(
             self.call_id, leg_id, sample_rate_hz, self.profile, self._around, channel, offset_s
         )
         if before is not None:
-            task = asyncio.create_task(_finish(before))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._close(before)
         self._legs.append(leg)
         self._open[channel] = leg
         return leg
+
+    async def close_leg(self, leg: Leg) -> None:
+        """End one party's audio while the call goes on; its finals are out when this returns.
+
+        Args:
+            leg: an open one; its ledger is told with the call's end.
+        """
+        if self._open.get(leg.channel) is leg:
+            del self._open[leg.channel]
+            await asyncio.shield(self._close(leg))
 
     @property
     def legs(self) -> list[Leg]:
@@ -86,6 +95,12 @@ class Call:
         """Let the legs look at the clock."""
         for leg in self._open.values():
             leg.tick(now_s)
+
+    def _close(self, leg: Leg) -> "asyncio.Task[None]":
+        task = asyncio.create_task(_finish(leg))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        return task
 
     async def _finish(self, reason: str) -> None:
         await asyncio.gather(*self._closing, *(_finish(leg) for leg in self._open.values()))

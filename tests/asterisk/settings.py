@@ -37,7 +37,9 @@ MODULES = [
     "func_uuid",
     "res_curl",
     "func_curl",
+    "app_confbridge",
     "app_dial",
+    "app_queue",
     "app_echo",
     "app_exec",
     "app_originate",
@@ -85,7 +87,21 @@ MODULES = [
 ]
 
 CALLERS = """
+[queue]
+exten => 9191,1,Stasis(ruasr)
+ same => n,Queue(agents,,,,20)
+ same => n,Hangup()
 [callers]
+exten => quick,1,Stasis(ruasr)
+ same => n,Wait(1)
+ same => n,Answer()
+ same => n,Wait(3)
+ same => n,Playback(ru_RU_f_IvrvoiceRU/pbx-invalid)
+ same => n,Wait(1.5)
+ same => n,Hangup()
+exten => slow,1,Stasis(ruasr)
+ same => n,Ringing()
+ same => n,Wait(60)
 exten => speak,1,Answer()
  same => n,Wait(0.3)
  same => n,Playback(${PROMPT})
@@ -235,6 +251,9 @@ def files(
         "ari.conf": pasted("ari.conf", "Asterisk's own ari.conf"),
         "manager.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nport = {ami}\n"
         "[suite]\nsecret = suite\nread = all\nwrite = all\n",
+        "confbridge.conf": "[general]\n",
+        "queues.conf": "[agents]\nstrategy = ringall\nringinuse = yes\n"
+        "member => Local/slow@callers/n\nmember => Local/quick@callers/n\n",
         "chan_websocket.conf": "[global]\ntype = global\n",
         "aeap.conf": _moved((EXAMPLES / "aeap.conf").read_text("utf-8") + ENGINES, ports),
         "websocket_client.conf": _moved(
@@ -243,8 +262,8 @@ def files(
         "res_speech_vosk.conf": _moved(
             (EXAMPLES / "res_speech_vosk.conf").read_text("utf-8"), ports
         ),
-        "extensions.conf": f"[general]\nstatic = yes\n[suite]\ninclude => rules\n{contexts}\n"
-        f"{includes}\n{CALLERS}{_moved(RULES, ports)}",
+        "extensions.conf": "[general]\nstatic = yes\n[suite]\ninclude => rules\ninclude => queue\n"
+        f"{contexts}\n{includes}\n{CALLERS}{_moved(RULES, ports)}",
     }
 
 

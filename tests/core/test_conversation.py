@@ -5,7 +5,7 @@ import asyncio
 from ruasr_tel.conversation import Call
 from ruasr_tel.events import CallEnded, Dtmf, Final
 from ruasr_tel.testing import TIMEOUT_S, Recorder, running_calls, silence, tone
-from ruasr_tel.types import CallId
+from ruasr_tel.types import CallId, LegId
 
 
 async def test_it_numbers_the_legs_of_a_channel_and_tells_keys_at_their_time() -> None:
@@ -23,6 +23,23 @@ async def test_it_numbers_the_legs_of_a_channel_and_tells_keys_at_their_time() -
     assert (digit.digit, digit.at_s, digit.leg_id) == ("5", 1.5, "c/0.2")
     (end,) = recorder.of(CallEnded)
     assert (end.duration_s, set(end.ledgers)) == (1.5, {"c/0", "c/1", "c/0.2"})
+
+
+async def test_a_party_comes_later_and_leaves_earlier_than_the_call_ends() -> None:
+    recorder = Recorder()
+    async with running_calls() as calls:
+        call = calls.open(door="test", call_id=CallId("c"), peer="", on_event=recorder)
+        first, later = call.open_leg(8000), call.open_leg(8000, 2, offset_s=4.0)
+        later.push(tone(0.6))
+        await asyncio.wait_for(call.close_leg(later), TIMEOUT_S)
+        assert call.legs == [first]
+        (final,) = recorder.of(Final)
+        assert 3.5 < final.start_s <= 4.0 < final.end_s
+        await asyncio.wait_for(call.close_leg(later), TIMEOUT_S)  # a second time does no harm
+        await asyncio.wait_for(call.end("hangup"), TIMEOUT_S)
+    (end,) = recorder.of(CallEnded)
+    assert end.ledgers[LegId("c/2")].received == 4800
+    assert [ledger.difference for ledger in end.ledgers.values()] == [0, 0]
 
 
 async def test_what_was_filled_in_is_received_told_by_reason_and_ends_no_utterance() -> None:

@@ -9,12 +9,14 @@ import structlog
 from ruasr_tel.errors import RuasrError
 from ruasr_tel.events import CallEnded, CallProgress, Dtmf, Event, Partial, SpeechStarted
 from ruasr_tel.events import Final as FinalEvent
+from ruasr_tel.types import LegId
+from ruasr_tel_adapters.ari.dialogue import number_of
 from ruasr_tel_adapters.ari.rest import Ari, AriRefused
 
 _log = structlog.get_logger(__name__)
 
 PARTIES: Final = ("caller", "callee")
-"""Names of channel 0 and 1 of a call."""
+"""Names of the two sides of a channel."""
 
 VARIABLES: Final = ("RUASR_TEXT", "RUASR_CALLEE_TEXT")
 """The last thing each of them said."""
@@ -29,9 +31,9 @@ QUEUE: Final = 200
 """Events that wait for a slow Asterisk; later ones are left out, the sinks have them all."""
 
 
-def party_of(leg_id: str) -> int:
-    """Return the channel in a leg id: `1795346040.148/1.2` is of channel 1."""
-    return int(leg_id.rpartition("/")[2].partition(".")[0])
+def party_of(leg_id: LegId) -> int:
+    """Return the party of a channel's leg: 0 is what comes from it, 1 what is said to it."""
+    return number_of(leg_id) % len(PARTIES)
 
 
 def user_event(event: Event) -> tuple[str, dict[str, object]] | None:

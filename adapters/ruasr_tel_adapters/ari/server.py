@@ -1,6 +1,7 @@
 """The ARI door: one connection to Asterisk, kept up, and what is listened to through it."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -13,9 +14,10 @@ from ruasr_tel.live import check_profile
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import Server
 from ruasr_tel_adapters.ari.config import AriConfig
+from ruasr_tel_adapters.ari.dialogue import DOOR, Dialogues
 from ruasr_tel_adapters.ari.media import create_media
 from ruasr_tel_adapters.ari.rest import Ari
-from ruasr_tel_adapters.ari.tap import DOOR, Around, Entries, Tap, quietly
+from ruasr_tel_adapters.ari.tap import Around, Entries, Tap, quietly
 from ruasr_tel_adapters.ari.wire import (
     Asked,
     Channel,
@@ -58,11 +60,12 @@ class AriDoor:
         self._around = Around(
             config,
             self._ari,
-            calls,
+            Dialogues(calls, time.monotonic),
             create_media(config, self._strange, metrics),
             self._entries,
             f"ruasr.{config.app}.",
             metrics,
+            time.monotonic,
         )
         self._taps: dict[str, Tap] = {}  # by the id of the channel that is listened to
         self._tasks: set[asyncio.Task[None]] = set()

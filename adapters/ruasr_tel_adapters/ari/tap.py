@@ -1,7 +1,6 @@
 """One channel that is listened to: its snoops, its audio lines, its call, its end."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,23 +9,19 @@ from uuid import uuid4
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from ruasr_tel.call import Calls
-from ruasr_tel.conversation import Call
 from ruasr_tel.errors import RuasrError
 from ruasr_tel.events import Event
 from ruasr_tel.events import Final as FinalEvent
-from ruasr_tel.live import free_id
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.ari.config import AriConfig
+from ruasr_tel_adapters.ari.dialogue import DOOR, Dialogues, Opening, Seat
 from ruasr_tel_adapters.ari.media import Line, Media
 from ruasr_tel_adapters.ari.party import Party
 from ruasr_tel_adapters.ari.rest import Ari, AriAway, AriRefused
 from ruasr_tel_adapters.ari.results import STATUS, Results
 from ruasr_tel_adapters.ari.rtp.wire import RATE_HZ
 from ruasr_tel_adapters.ari.wire import Channel, Wishes
-
-DOOR: Final = "ari"
 
 SPY: Final = ("in", "out")
 """What a snoop hears: what comes from the channel's party, and what is said to it."""
@@ -62,7 +57,7 @@ class Around:
     Attributes:
         config: the door's section.
         ari: Asterisk.
-        calls: where calls are opened.
+        dialogues: the calls that channels are heard in.
         media: where audio comes in.
         entries: tells which channels entered.
         prefix: of the ids of all that the door makes in Asterisk.
@@ -72,12 +67,12 @@ class Around:
 
     config: AriConfig
     ari: Ari
-    calls: Calls
+    dialogues: Dialogues
     media: Media
     entries: Entries
     prefix: str
     metrics: Metrics
-    mono: Callable[[], float] = time.monotonic
+    mono: Callable[[], float]
 
 
 @dataclass(slots=True)
@@ -106,7 +101,7 @@ class Tap:
         self._around = around
         self._in_stasis = in_stasis
         self._token = uuid4().hex
-        self._call: Call | None = None
+        self._seat: Seat | None = None
         self._lines: list[Line] = []
         self._parties: list[Party] = []
         self._said: set[str] = set()  # kinds of bad messages that were logged
@@ -132,7 +127,7 @@ class Tap:
         except TimeoutError:
             self._log.warning("ari: a channel did not enter the application in time")
         except (RuasrError, OSError) as error:
-            reason = "failed" if self._call else "refused"
+            reason = "failed" if self._seat else "refused"
             self._log.warning("ari cannot listen", error=str(error))
         finally:
             await self._finish(reason)
@@ -149,8 +144,8 @@ class Tap:
 
     def on_digit(self, digit: str) -> None:
         """Take a key press of the channel's party."""
-        if self._call is not None and self._call.legs:
-            self._call.dtmf(self._call.legs[0], digit)
+        if self._seat is not None and self._seat.legs:
+            self._seat.call.dtmf(self._seat.legs[0], digit)
 
     def is_left(self, living: Iterable[str]) -> bool:
         """Whether a list of all channels lacks one that this tap made."""
@@ -159,38 +154,40 @@ class Tap:
     # Inside.
 
     async def _open(self) -> None:
-        """Open the call, named by the linkedid: both sides of it are one dialogue."""
-        ari, calls = self._around.ari, self._around.calls
-        linkedid = await ari.variable(self.channel.id, "CHANNEL(linkedid)") or self.channel.id
-        call_id = free_id(CallId(self._wishes.call_id or linkedid), calls)
-        self._log = self._log.bind(call_id=call_id)
-        self._call = calls.open(
-            door=DOOR,
-            call_id=call_id,
-            peer=self.channel.name or self.channel.id,
-            profile=self._wishes.profile,
-            on_event=self._on_event,
-            hang_up=self.end,
-            details={
-                "channel": self.channel.id,
-                "linkedid": linkedid,
-                "caller": self.channel.caller,
-                "exten": self.channel.exten,
-            },
-        )
+        """Open the call, or join the one of that name: it is named by the linkedid."""
+        channel, profile = self.channel, self._wishes.profile
+        linkedid = await self._around.ari.variable(channel.id, "CHANNEL(linkedid)") or channel.id
+        details = {
+            "channel": channel.id,
+            "linkedid": linkedid,
+            "caller": channel.caller,
+            "exten": channel.exten,
+        }
+        name = CallId(self._wishes.call_id or linkedid)
+        opening = Opening(channel.name or channel.id, profile, details)
+        self._seat = seat = self._around.dialogues.enter(name, self, opening)
+        self._log = self._log.bind(call_id=seat.call.call_id)
+        if seat.joined:
+            self._log.info(
+                "ari channel joined a call", channel=channel.id, first_leg=2 * seat.number
+            )
+            if profile != seat.dialogue.profile:
+                self._log.warning("the profile of a call is its first channel's", profile=profile)
+        elif seat.call.call_id != name:
+            self._bad("id in use", f"a running call of another door has the id {name}")
 
     async def _listen(self) -> None:
         """Bring each side's audio in; the legs begin at one moment."""
-        assert self._call is not None
+        assert self._seat is not None
         config = self._around.config
         count = 1 if self._wishes.parties == "caller" else 2
         for number in range(count):
-            leg = self._call.open_leg(RATE_HZ[config.format], number)
+            leg = self._seat.open_leg(RATE_HZ[config.format], number)
             self._parties.append(
                 Party(
                     leg,
                     config.max_backlog_s,
-                    self._call.dtmf,
+                    self._seat.call.dtmf,
                     self._count,
                     self._bad,
                     self._around.mono,
@@ -253,7 +250,8 @@ class Tap:
         except TimeoutError:
             return "timeout"
 
-    def _on_event(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
+        """Take an event of this channel's legs, or its end."""
         self._results.push(event)
         if self._wishes.mode == "ask" and isinstance(event, FinalEvent) and event.text:
             self.end("answered")
@@ -264,8 +262,8 @@ class Tap:
         for line in self._lines:
             line.close()
         await self._clear()
-        if self._call is not None:
-            await self._call.end(reason)
+        if self._seat is not None:
+            await self._seat.leave(reason)
             self._say_counts()
         await self._results.close()
         if self._in_stasis and reason not in ("hangup", "pbx restarted"):

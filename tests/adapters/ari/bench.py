@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ class House:
     heard: Recorder
     calls: Calls
     registry: CollectorRegistry
+    forward: Callable[[float], None]
 
     def counted(self, name: str, **labels: str) -> float:
         """Return a metric's sum over all labels that are not named."""
@@ -50,12 +52,22 @@ class House:
 
 
 @asynccontextmanager
-async def house(limit: int = 500, **options: object) -> AsyncIterator[House]:
+async def house(
+    limit: int = 500, max_call_s: float = 14_400, **options: object
+) -> AsyncIterator[House]:
     heard, metrics = Recorder(), Metrics()
-    limits = CallsConfig(max_calls=limit)
+    ahead_s = [0.0]
+
+    def mono() -> float:
+        return time.monotonic() + ahead_s[0]
+
+    def forward(seconds: float) -> None:
+        ahead_s[0] += seconds
+
+    limits = CallsConfig(max_calls=limit, max_call_s=max_call_s)
     async with (
         fake_ari() as pbx,
-        running_calls(publish=heard, config=limits, metrics=metrics) as calls,
+        running_calls(publish=heard, config=limits, metrics=metrics, mono=mono) as calls,
     ):
         pbx.rtp_source = ("127.0.0.1", 1) if options.pop("strict", False) else None
         settings = {"url": pbx.url, "password": "secret", "format": "slin", "reconnect_s": 0.01}
@@ -64,7 +76,7 @@ async def house(limit: int = 500, **options: object) -> AsyncIterator[House]:
         await door.start()
         try:
             await door.connected.wait()
-            yield House(door, pbx, heard, calls, metrics.registry)
+            yield House(door, pbx, heard, calls, metrics.registry, forward)
         finally:
             await door.close()
 

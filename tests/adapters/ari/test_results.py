@@ -72,7 +72,7 @@ def test_user_events(event: Event, shown: tuple[str, dict[str, object]]) -> None
 
 def test_the_beginning_is_no_user_event() -> None:
     assert user_event(CallStarted(CALL, AT, "ari", "", "default")) is None
-    assert (party_of("a/b/0"), party_of("1.1/1.2")) == (0, 1)
+    assert [party_of(LegId(each)) for each in ("a/b/0", "1.1/1.2", "1.1/4")] == [0, 1, 0]
 
 
 async def test_variables_hold_the_last_text_of_each_party_and_the_count() -> None:

@@ -13,6 +13,7 @@ from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import Server
 from ruasr_tel.testing.calls import running_calls
+from ruasr_tel.types import CallId
 from ruasr_tel_adapters.ari import AriConfig, create
 from tests.adapters.ari.bench import CHANNEL, SECOND, bridged, house, left, rtp, snoop
 from tests.adapters.ari.fake_ari import fake_ari
@@ -90,6 +91,66 @@ async def test_hold_leaves_the_channel_where_it_is_and_keys_are_heard() -> None:
         assert CHANNEL in at.pbx.in_app
     assert CHANNEL not in at.pbx.in_app  # the door was closed: the dialplan goes on
     assert at.pbx.posted(f"channels/{CHANNEL}/continue")
+
+
+async def test_a_second_channel_of_the_call_brings_its_own_legs() -> None:
+    async with house() as at:
+        with capture_logs() as logs:
+            await at.pbx.call(CHANNEL, "tell=crm")
+            await bridged(at.pbx)
+            await at.pbx.call("1795346041.7", "profile=default", "tell=crm", linked=CHANNEL)
+            await bridged(at.pbx, 4)
+        assert len(at.calls) == 1
+        media = [body["external_host"] for body in at.pbx.posted("channels/externalMedia")]
+        for to in (media[0], media[3]):  # what the first says, and what the second is told
+            rtp(SECOND, to)
+        await at.heard.until(Final, 2)
+        await at.pbx.hang_up("1795346041.7")
+        await at.pbx.until(lambda: any(name == "ruasr.ended" for name, _ in at.pbx.user_events))
+        assert len(at.calls) == 1
+        await at.pbx.hang_up(CHANNEL)
+        (ended,) = await at.heard.until(CallEnded)
+        await at.pbx.until(lambda: sum(n == "ruasr.ended" for n, _ in at.pbx.user_events) == 2)
+        assert left(at.pbx) == []
+    assert sorted(final.leg_id for final in at.heard.of(Final)) == [f"{CHANNEL}/0", f"{CHANNEL}/3"]
+    assert (ended.finals, len(ended.ledgers)) == (2, 4)
+    assert [ledger.difference for ledger in ended.ledgers.values()] == [0] * 4
+    told = [body["variables"] for name, body in at.pbx.user_events if name == "ruasr.final"]
+    assert {(each["channel"], each["party"], each["call_id"]) for each in told} == {
+        (CHANNEL, "caller", CHANNEL),
+        ("1795346041.7", "callee", CHANNEL),
+    }
+    (line,) = [line for line in logs if line["event"] == "ari channel joined a call"]
+    assert (line["call_id"], line["first_leg"]) == (CHANNEL, 2)
+    assert any("first channel's" in line["event"] for line in logs)
+
+
+async def test_a_pbx_that_never_hangs_up_is_left_in_the_end() -> None:
+    async with house(max_call_s=10) as at:
+        with capture_logs() as logs:
+            await at.pbx.call(CHANNEL, "mode=hold")
+            await bridged(at.pbx)
+            at.forward(11)
+            (ended,) = await at.heard.until(CallEnded)
+            await at.pbx.until(lambda: CHANNEL not in at.pbx.in_app)
+        assert left(at.pbx) == []
+        assert at.counted("ruasr_bad_messages_total", kind="too long") == 1
+    assert ended.reason == "longer than calls.max_call_s, 10 s"
+    assert at.pbx.variables[CHANNEL]["RUASR_STATUS"] == "failed"
+    (line,) = [line for line in logs if line["event"] == "a call ran too long"]
+    assert line["call_id"] == CHANNEL
+
+
+async def test_an_id_that_another_door_uses_is_said_and_counted() -> None:
+    async with house() as at:
+        at.calls.open(door="audiosocket", call_id=CallId("order-7"), peer="")
+        with capture_logs() as logs:
+            await at.pbx.call(CHANNEL, "call_id=order-7")
+            await bridged(at.pbx)
+        assert [each.call_id for each in at.heard.of(CallStarted)] == ["order-7", "order-7#2"]
+        assert at.counted("ruasr_bad_messages_total", door="ari", kind="id in use") == 1
+    (line,) = [line for line in logs if line["event"] == "bad message"]
+    assert (line["call_id"], line["kind"]) == ("order-7#2", "id in use")
 
 
 async def test_another_application_asks_by_user_event_and_is_told_everything() -> None:
