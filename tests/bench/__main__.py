@@ -8,7 +8,7 @@ from ruasr_tel.log import LogConfig, set_up_logging
 from tests.bench import report
 from tests.bench.calls import calls
 from tests.bench.engine import engine
-from tests.bench.engines import engines
+from tests.bench.engines import engines, served
 from tests.bench.kill import kill
 from tests.bench.load import Broken
 from tests.bench.partials import partials
@@ -26,6 +26,7 @@ ROOMS: dict[str, Callable[[], None]] = {
     "progress": progress,
     "streams": streams,
     "engines": engines,
+    "served": served,
 }
 LOADS: dict[str, tuple[Callable[[int, float, int], bool], int, float]] = {
     "calls": (calls, 50, 60.0),
@@ -34,7 +35,7 @@ LOADS: dict[str, tuple[Callable[[int, float, int], bool], int, float]] = {
     "recordings": (recordings, 20, 60.0),
 }
 """What runs the server: function, calls at once, seconds."""
-LONG = ("engines", "soak")
+LONG = ("engines", "served", "soak")
 """What runs only when it is named: minutes, and an hour."""
 
 

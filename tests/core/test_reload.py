@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
@@ -15,13 +16,25 @@ from ruasr_tel.app import Running, serving
 from ruasr_tel.app_models import recognition
 from ruasr_tel.config import Config, Loaded, load_config
 from ruasr_tel.control import ask_to_use
-from ruasr_tel.errors import ConfigError, RuasrError
+from ruasr_tel.engines.base import Hypothesis
+from ruasr_tel.errors import ConfigError, ModelLoadError, RuasrError
 from ruasr_tel.plugins import adapters
 from ruasr_tel.profile import Profile
 from ruasr_tel.recognisers import Recognisers
 from ruasr_tel.reload import Reload
+from ruasr_tel.scheduler import Priority
 from ruasr_tel.testing import TIMEOUT_S
+from tests.core.broken_models import good_model
+from tests.core.model_faults import FILE_FAULTS, GRAPH_FAULTS
 
+KINDS = (
+    "model a git-lfs pointer",
+    "tokens malformed",
+    "model truncated",
+    "CTC without vocab_size",
+    "encoder given as CTC model",
+)
+FAULTS = [fault for fault in (*FILE_FAULTS, *GRAPH_FAULTS) if fault.name in KINDS]
 CTC, TRANSDUCER = "ru-mini-ctc-8k", "ru-mini-transducer-8k"
 
 
@@ -62,6 +75,28 @@ async def test_another_model_takes_the_new_calls_if_it_can_be_used() -> None:
         assert recognisers.default.info.model == TRANSDUCER
         assert old.ready
         call.give_back()
+
+
+async def test_no_broken_model_and_no_missing_provider_changes_the_service(tmp_path: Path) -> None:
+    async with running() as (reload, recognisers, _):
+        before = recognisers.default
+        with pytest.raises(ModelLoadError, match=f"{tmp_path} holds no model"):
+            await reload.use(str(tmp_path))
+        for number, fault in enumerate(FAULTS):
+            folder = good_model(tmp_path / str(number), fault.family)
+            fault.damage(folder)
+            with pytest.raises(ModelLoadError) as refused:
+                await reload.use(str(folder))
+            assert str(folder) in str(refused.value)
+            for words in fault.says:
+                assert words in str(refused.value)
+        with capture_logs() as logs:
+            await reload.reread(lambda: loaded(engine__provider="cuda"))
+        (said,) = [line["reason"] for line in logs if line["log_level"] == "error"]
+        assert said.startswith("provider cuda needs onnxruntime-gpu")
+        assert recognisers.default is before
+        job = before.scheduler.submit(np.full(8000, 500, np.int16), 8000, Priority.FINAL)
+        assert isinstance(await asyncio.wait_for(job.result, TIMEOUT_S), Hypothesis)
 
 
 async def test_a_configuration_that_is_read_again_is_taken_over_if_it_can_be_used() -> None:

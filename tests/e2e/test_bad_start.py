@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.core.broken_models import good_model
+from tests.core.model_faults import FILE_FAULTS, GRAPH_FAULTS
 from tests.e2e.server import ROOT, ruasr_tel
 
 FREE = (
@@ -88,6 +90,19 @@ def bad_model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str
 def test_a_bad_model_keeps_the_server_from_starting(bad_model: tuple[Path, str]) -> None:
     folder, said = bad_model
     assert refused("serve", *FREE, "-s", f"engine.model={folder}").startswith(said)
+
+
+@pytest.mark.parametrize(
+    "name", ["tokens malformed", "CTC without vocab_size", "decoder given as CTC"]
+)
+def test_no_other_fault_of_a_model_lets_the_server_start(name: str, tmp_path: Path) -> None:
+    (fault,) = [each for each in (*FILE_FAULTS, *GRAPH_FAULTS) if each.name.startswith(name)]
+    folder = good_model(tmp_path / "model", fault.family)
+    fault.damage(folder)
+    how = ("-s", f"engine.model={folder}", "-s", "engine.family=nemo_ctc")
+    sentence = refused("serve", *FREE, *how)
+    for words in (str(folder), *fault.says):
+        assert words in sentence
 
 
 def test_doctor_says_the_same_of_a_bad_model(bad_model: tuple[Path, str]) -> None:
