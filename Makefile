@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo serve test browser asterisk engines vosk lm slow cov style types imports check bench bench-engines calibrate build clean
+.PHONY: setup demo serve test browser asterisk engines vosk lm slow cov style types imports check bench bench-engines calibrate train-mini eval-mini build clean
 
 setup: $(READY)
 
@@ -78,6 +78,21 @@ bench-engines: setup
 # has not learnt from (the default needs Debian's asterisk-core-sounds-ru-wav).
 calibrate: setup
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench.calibrate $(if $(MODEL),--model $(MODEL)) $(MANIFEST)
+
+# The recipe of the embedded models (models/training/README.md), small: five minutes on two cores. Says which Debian packages
+# it needs. retro-ru-tts can only be built with this flag.
+$(VENV)/.trainable: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,train]'
+	CFLAGS=-DPY_SSIZE_T_CLEAN $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --no-binary retro-ru-tts --no-cache-dir retro-ru-tts==1.0.7
+	touch $@
+
+train-mini: $(VENV)/.trainable
+	$(BIN)/python -m models.training mini var/train-mini
+
+# WER and CER with intervals on everything held out: make eval-mini MODEL=models/ru-mini-ctc-8k LM=russian.arpa.gz
+eval-mini: setup
+	$(BIN)/python -m models.training evaluate $(or $(MODEL),ru-mini-ctc-8k) $(if $(LM),--lm $(LM))
 
 build: setup
 	$(BIN)/python -m build

@@ -14,6 +14,9 @@ FESTVOX = FOLDER / "festvox.tsv"
 MANIFESTS = (PROMPTS, FESTVOX)
 """As `ruasr-tel bench wer` reads them: the installed recording, a tab, what is said in it."""
 
+UNSEEN = FOLDER / "unseen.txt"
+"""Sentences for a voice that nothing is trained on (`unseen.py`), one a line."""
+
 _TELLING_WORDS = 4  # from so many words on, a longer sentence must not even hold the held-out one
 
 
@@ -53,6 +56,27 @@ def rows(manifests: Iterable[Path]) -> list[tuple[str, str]]:
                 raise ConfigError(f"{manifest}, line {number}: expected file, tab, transcript")
             found.append((audio, text))
     return found
+
+
+def unseen() -> list[str]:
+    """Return the sentences of UNSEEN.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return UNSEEN.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"held-out sentences {UNSEEN} cannot be read: {exc}") from exc
+
+
+def everything() -> list[str]:
+    """Return every sentence that must not be trained on.
+
+    Raises:
+        ConfigError: a list cannot be read.
+    """
+    return [*texts(), *unseen()]
 
 
 class Guard:

@@ -71,10 +71,27 @@ def write_shard(path: Path, source: Source, utterances: Iterable[Utterance]) -> 
         for start, one in zip(starts, kept, strict=False)
     ]
     path.with_suffix(".tsv").write_text("".join(rows), "utf-8")
-    summary = Summary(len(kept), float(starts[-1]) / RATE_HZ / 3600)
-    described = source.to_json() | {"utterances": summary.utterances, "hours": summary.hours}
-    path.with_suffix(".json").write_text(json.dumps(described, ensure_ascii=False), "utf-8")
-    return summary
+    return adopt(path, source)
+
+
+def adopt(path: Path, source: Source) -> Summary:
+    """Write the description of a shard that has none yet, and check that it can be read.
+
+    Args:
+        path: without an ending; `NAME.npy` and `NAME.tsv` are there.
+        source: of all its utterances.
+
+    Raises:
+        ConfigError: the source's terms are not permissive, or the shard is broken.
+    """
+    source.check()
+    described = path.with_suffix(".json")
+    described.write_text(json.dumps(source.to_json(), ensure_ascii=False), "utf-8")
+    try:
+        return Shard(path).summary()
+    except ConfigError:
+        described.unlink()
+        raise
 
 
 def learnable(utterance: Utterance) -> bool:
@@ -120,6 +137,11 @@ class Shard:
         """Return an utterance; its audio is a copy."""
         start, samples, voice, text = self._rows[at]
         return Utterance(np.array(self._audio[start : start + samples]), text, voice)
+
+    def summary(self) -> Summary:
+        """Return what it holds."""
+        samples = sum(row[1] for row in self._rows)
+        return Summary(len(self), samples / RATE_HZ / 3600)
 
     def length_samples(self, at: int) -> int:
         """Return how long an utterance is."""

@@ -14,6 +14,12 @@ def test_the_manifests_hold_clean_sentences() -> None:
     assert all(text == clean(text) for _, text in guard.rows(guard.MANIFESTS))
 
 
+def test_the_sentences_of_the_unseen_voice_are_kept_out_too() -> None:
+    assert len(set(guard.unseen())) == 120
+    assert all(text == clean(text) for text in guard.unseen())
+    assert set(guard.everything()) == {*guard.texts(), *guard.unseen()}
+
+
 def test_recordings_are_named_once() -> None:
     assert len(guard.recordings(FESTVOX)) == 93
     assert {"ru_0064", "ru_0076"} <= guard.recordings(FESTVOX)

@@ -1,0 +1,112 @@
+"""The model's card: what it is, how it was made, of what, under which terms. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from models.training.evaluate import Figures, table
+from models.training.shards import Summary
+from models.training.sources import PERMISSIVE, Source
+
+_LICENCE = "CC BY 4.0"
+_FESTVOX_NOTICE = """The licence of festvox-ru asks for its notice to be kept: "Permission is hereby granted, free of charge, to use and distribute this software and its
+documentation without restriction, including without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of this work [...]
+1. The code must retain the above copyright notice, this list of conditions and the following disclaimer. 2. Any modifications must be clearly marked as such.
+3. Original authors' names are not deleted. 4. The authors' names are not used to endorse or promote products derived from this software without specific prior written permission."
+The author and the contributors disclaim all warranties. This model is a modification: weights learned from the recordings.
+"""  # noqa: E501 - a licence is quoted as it is
+_USES = {
+    "ctc": """GigaAM's CTC layout: `features` (B, 64, T) log-mel at 10 ms, `feature_lengths` (B) to `log_probs` (B, T/4, 34), blank last.
+
+```python
+import sherpa_onnx
+rec = sherpa_onnx.OfflineRecognizer.from_nemo_ctc(model="model.int8.onnx", tokens="tokens.txt", num_threads=1)
+s = rec.create_stream(); s.accept_waveform(8000, samples); rec.decode_stream(s); print(s.result.text)
+```""",  # noqa: E501
+    "transducer": """The CTC model in the layout of k2's offline zipformer transducers, for programs that load `encoder`, `decoder` and `joiner` only. Use greedy
+search: there is no prediction network. The 80 bins of this layout are interpolated to the network's 64, so the texts differ a little.
+
+```python
+import sherpa_onnx
+rec = sherpa_onnx.OfflineRecognizer.from_transducer(encoder="encoder.int8.onnx", decoder="decoder.onnx", joiner="joiner.onnx", tokens="tokens.txt")
+s = rec.create_stream(); s.accept_waveform(8000, samples); rec.decode_stream(s); print(s.result.text)
+```""",  # noqa: E501
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a card tells.
+
+    Attributes:
+        name: of the model.
+        layout: `ctc` or `transducer`.
+        parameters: of the network.
+        files: name -> bytes.
+        hours_heard: of audio, with its changes, during training.
+        minutes: of wall time.
+        speech: what it learnt from.
+        figures: title -> what `bench wer` found; may be empty.
+        real_time_factor: CPU seconds a second of audio on one core, or None.
+    """
+
+    name: str
+    layout: str
+    parameters: int
+    files: Mapping[str, int]
+    hours_heard: float
+    minutes: float
+    speech: Sequence[tuple[Source, Summary]]
+    figures: Mapping[str, Figures]
+    real_time_factor: float | None = None
+
+
+def write(facts: Facts) -> str:
+    """Return the card as Markdown."""
+    files = ", ".join(f"`{name}` ({size / 1e6:.1f} MB)" for name, size in facts.files.items())
+    parts = [
+        f"# {facts.name}\n\nA small, freely licensed Russian model for 8 kHz telephone audio. It "
+        "is there so that a server can start, answer and be tested without a network; for real "
+        "work put a full-size model in its place.\n",
+        f"| | |\n|---|---|\n| files | {files} |\n"
+        f"| network | {facts.parameters / 1e6:.2f} million parameters, convolutions only |\n"
+        "| output | lower-case Cyrillic letters without `ё`, spaces; no digits, no punctuation |\n"
+        f"| speed | {_speed(facts.real_time_factor)} |\n"
+        "| not streaming | it looks at whole utterances |\n"
+        f"| licence | {_LICENCE}, with the attributions below |\n",
+        f"## Use\n\n{_USES[facts.layout]}\n",
+        f"## Results\n\n{_results(facts.figures)}",
+        f"## Data\n\n{_data(facts.speech)}",
+        f"## Training\n\n{facts.minutes:.0f} minutes; {facts.hours_heard:.1f} hours of changed "
+        "audio heard. Recipe: [models/training](../training/README.md).\n",
+        "## Limits\n\n- It has heard two real people. Other speakers, rooms and microphones are "
+        "heard worse.\n- Short telephone phrases work best; free speech comes out as it sounds.\n",
+    ]
+    return "\n".join(parts)
+
+
+def _speed(factor: float | None) -> str:
+    if factor is None:
+        return "not measured"
+    return f"real-time factor {factor:.4f} on one CPU core (int8)"
+
+
+def _results(figures: Mapping[str, Figures]) -> str:
+    if not figures:
+        return "Not measured.\n"
+    note = "In brackets: 95 % bootstrap interval. Nothing of these sets was trained on.\n"
+    return f"{table(figures)}\n{note}"
+
+
+def _data(speech: Sequence[tuple[Source, Summary]]) -> str:
+    rows = ["| source | what | hours | licence, attribution |", "|---|---|---|---|"]
+    for source, summary in speech:
+        source.check()
+        rows.append(
+            f"| {source.origin} | {source.voice}, {summary.utterances} utterances "
+            f"| {summary.hours:.2f} | {source.licence} ({PERMISSIVE[source.licence]}), "
+            f"{source.attribution} |"
+        )
+    text = "\n".join(rows) + "\n"
+    if any(source.licence == "LicenseRef-festvox-ru" for source, _ in speech):
+        text += "\n" + _FESTVOX_NOTICE
+    return text
