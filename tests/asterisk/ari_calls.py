@@ -10,6 +10,7 @@ import aiohttp
 
 from ruasr_tel.events import CallEnded, CallStarted, Final
 from ruasr_tel.testing import TIMEOUT_S
+from tests.asterisk.ari_strangers import STRANGERS
 from tests.asterisk.pbx import PlacedCall
 from tests.asterisk.waves import END_S, PROMPT, Suite
 
@@ -116,10 +117,14 @@ class AriCalls:
         await self._until(is_there)
         return found[0]
 
-    async def spoken(self) -> Spoken:
-        """Let three callers speak: one to the end, one pressing a key meanwhile, one cut off."""
+    async def spoken(self, encapsulation: str) -> Spoken:
+        """Let three callers speak: one to the end, one pressing a key meanwhile, one cut off.
+
+        Strangers knock where their audio comes in.
+        """
         calls = Spoken(*(self.place() for _ in range(3)))
         await asyncio.gather(
+            self._knock(encapsulation, calls.whole),
             self._in_mid_word(calls.keys, lambda: self.suite.asterisk.press(calls.keys, "5")),
             self._in_mid_word(calls.cut, lambda: self.suite.asterisk.hang_up(calls.cut)),
         )
@@ -161,6 +166,15 @@ class AriCalls:
         await self.connected()
         await self.suite.idle()
         return call
+
+    async def _knock(self, encapsulation: str, call: PlacedCall) -> None:
+        """Let a stranger come to every side that is heard, once one of this call is."""
+        await self._in_mid_word(call, lambda: None)
+        if encapsulation in STRANGERS:
+            knock, _ = STRANGERS[encapsulation]
+            for each in await self._get("channels"):
+                if each["id"].startswith(f"{OURS}media."):
+                    await knock(each["id"], each["name"], self.suite.house.port("ari"))
 
     async def said(self, call: PlacedCall) -> dict[str, str]:
         """Return what each leg of a call said, by the leg's number, in the order of the finals."""

@@ -107,6 +107,10 @@ class House:
         await self.receiver.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def port(self, door: str) -> int:
+        """Return the port of a door."""
+        return self._ports[door]
+
     # What an operator sees
 
     async def get(self, path: str) -> str:

@@ -16,6 +16,7 @@ from tests.asterisk.ari_calls import (
     Killed,
     Spoken,
 )
+from tests.asterisk.ari_strangers import STRANGERS
 from tests.asterisk.waves import PROMPT, Suite
 from tests.e2e.letters import character_error, transcripts
 
@@ -48,7 +49,7 @@ async def calls(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def spoken(calls: tuple[str, AriCalls]) -> Spoken:
-    return await calls[1].spoken()
+    return await calls[1].spoken(calls[0])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -154,6 +155,21 @@ async def test_a_hangup_in_mid_word_keeps_what_was_said(
     assert ended.duration_s < 5
     assert (await at.said(spoken.cut))["0"]
     accounted(ended)
+
+
+async def test_a_stranger_is_not_heard_but_counted_and_said(
+    calls: tuple[str, AriCalls], spoken: Spoken, note: Note
+) -> None:
+    encapsulation, at = calls
+    if encapsulation not in STRANGERS:
+        pytest.skip("the server listens nowhere: nobody can knock")
+    note("stranger")
+    _, kind = STRANGERS[encapsulation]
+    house = at.suite.house
+    assert await house.counter("ruasr_bad_messages_total", door="ari", kind=kind) > 0
+    (line,) = house.journal(await at.heard(spoken.whole), "bad message")  # once, whatever came
+    assert line["kind"] == kind
+    complete(await at.said(spoken.whole))
 
 
 async def test_after_the_calls_nothing_of_ours_is_left(
