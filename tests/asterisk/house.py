@@ -29,6 +29,8 @@ from tests.asterisk.tapped import file_of
 from tests.e2e.server import ROOT, environment
 
 WAIT_S = 4 * TIMEOUT_S
+START_S = 3 * WAIT_S
+"""Two models load and Python's packages are read; 4 s on two idle cores, 30 s on busy ones."""
 LONGEST_LINE = 1 << 20
 LOOK_S = 0.05
 """Between two looks at a file that the server writes."""
@@ -91,7 +93,7 @@ class House:
             asyncio.create_task(self._read(self._process.stdout, self._take_event)),
             asyncio.create_task(self._read(self._process.stderr, self._take_said)),
         ]
-        await self._until(lambda: self._ready, "`ready`")
+        await self._until(lambda: self._ready, "`ready`", START_S)
 
     async def close(self) -> None:
         """Stop it as systemd does; running calls are ended in each door's own way."""
@@ -191,9 +193,9 @@ class House:
             if events and not isinstance(events[-1], CallEnded) and call_id not in self._lost
         ]
 
-    async def _until(self, done: Callable[[], bool], what: str) -> None:
+    async def _until(self, done: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> None:
         try:
-            async with asyncio.timeout(WAIT_S), self._more:
+            async with asyncio.timeout(timeout_s), self._more:
                 await self._more.wait_for(done)
         except TimeoutError:
             raise AssertionError(f"no {what}; log: {self.log[-20:]}") from None
