@@ -20,7 +20,8 @@ from ruasr_tel.engines.ctc import CtcDecoder, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_beam import BeamCtc
 from ruasr_tel.engines.ctc_search import WIDTH
 from ruasr_tel.engines.features import Features, FrontEnd
-from ruasr_tel.engines.rnnt import MAX_TOKENS_PER_FRAME, GreedyRnnt
+from ruasr_tel.engines.rnnt import MAX_TOKENS_PER_FRAME, Networks
+from ruasr_tel.engines.rnnt_beam import BeamRnnt
 from ruasr_tel.engines.runtime import Device
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.models.gigaam import check_gigaam
@@ -165,7 +166,7 @@ class RnntAcoustics:
         encoder: Any,
         front_end: FrontEnd,
         subsampling: int,
-        search: GreedyRnnt,
+        search: BeamRnnt,
         *,
         bucketed: bool = False,
     ) -> None:
@@ -176,11 +177,11 @@ class RnntAcoustics:
         self._search = search
 
     def decode(self, segments: Sequence[Waveform], options: DecodeOptions) -> list[Hypothesis]:
-        """Return one hypothesis per segment, by greedy search."""
+        """Return one hypothesis per segment, by the search."""
         heard = [self._front_end(segment) for segment in segments]
         encoded, lengths = run(self._encoder, heard, bucketed=self._bucketed)[:2]
         return [
-            self._search.decode(one[:, : int(length)], self._frame_s)
+            self._search.decode(one[:, : int(length)], self._frame_s, options)
             for one, length in zip(encoded, lengths, strict=True)
         ]
 
@@ -218,15 +219,14 @@ def create(spec: EngineSpec) -> Engine:
     if device.provider == "cuda":  # one thread owns the GPU; what waits for it goes together
         size = int(spec.options.get("gpu_batch_size", DEFAULT_BATCH)) if loaded.batches else 1
         info = replace(info, slots=1, batch_size=size)
-    if loaded.decoder is not None:
-        info = replace(
-            info,
-            hotwords=loaded.decoder.hotwords,
-            closed_lists=loaded.decoder.closed_lists,
-            alternatives=loaded.decoder.alternatives,
-            lm=loaded.decoder.lm,
-            lms=True,
-        )
+    info = replace(
+        info,
+        hotwords=loaded.decoder.hotwords,
+        closed_lists=loaded.decoder.closed_lists,
+        alternatives=loaded.decoder.alternatives,
+    )
+    if not isinstance(loaded.decoder, BeamRnnt):
+        info = replace(info, lm=loaded.decoder.lm, lms=True)
     goal_s = float(spec.options.get("gpu_goal_ms", 1000 * DEFAULT_GOAL_S)) / 1000
     return OnnxEngine(loaded.acoustics, info, goal_s)
 
@@ -272,13 +272,13 @@ class _Loaded:
 
     Attributes:
         acoustics: the network with its search.
-        decoder: of a CTC network.
+        decoder: what makes text of it.
         batches: whether segments may go through it together.
         complaint: why it is slower than it could be.
     """
 
     acoustics: Acoustics
-    decoder: CtcDecoder | None
+    decoder: CtcDecoder | BeamRnnt
     batches: bool
     complaint: str
 
@@ -294,14 +294,14 @@ def _load(spec: EngineSpec, device: Device) -> _Loaded:
         decoder = make_ctc_decoder(model.vocabulary(), spec)
         ctc = CtcAcoustics(main, front_end, subsampling, decoder, bucketed=batches)
         return _Loaded(ctc, decoder, batches, complaint)
-    search = GreedyRnnt(
-        model.sessions["decoder"],
-        model.sessions["joiner"],
-        model.vocabulary(),
+    vocabulary = model.vocabulary()
+    search = BeamRnnt(
+        Networks(model.sessions["decoder"], model.sessions["joiner"], vocabulary.blank),
+        vocabulary,
         model.number("max_tokens_per_step", MAX_TOKENS_PER_FRAME),
     )
     rnnt = RnntAcoustics(main, front_end, subsampling, search, bucketed=batches)
-    return _Loaded(rnnt, None, batches, complaint)
+    return _Loaded(rnnt, search, batches, complaint)
 
 
 def _complaint(model: _Model, *, batches: bool) -> str:
