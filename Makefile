@@ -88,7 +88,7 @@ $(VENV)/.trainable: $(READY)
 	touch $@
 
 train-mini: $(VENV)/.trainable
-	$(BIN)/python -m models.training mini var/train-mini
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m models.training mini var/train-mini
 
 # WER and CER with intervals on everything held out: make eval-mini MODEL=models/ru-mini-ctc-8k LM=russian.arpa.gz
 eval-mini: setup

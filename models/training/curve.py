@@ -27,7 +27,7 @@ class Line:
 
 
 def read_log(paths: Iterable[Path]) -> list[dict[str, object]]:
-    """Return the lines of logs, one after another; hours go on where the log before ended.
+    """Return the lines of logs, one after another; hours go on where the run before ended.
 
     Raises:
         ConfigError: a log cannot be read or holds nothing.
@@ -35,13 +35,15 @@ def read_log(paths: Iterable[Path]) -> list[dict[str, object]]:
     facts: list[dict[str, object]] = []
     offset = hours = 0.0
     for path in paths:
-        offset, hours = offset + hours, 0.0
         try:
             lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
         except (OSError, ValueError) as exc:
             raise ConfigError(f"log {path} cannot be read: {exc}") from exc
         for line in lines:
-            hours = float(line.get("hours", hours))
+            now = float(line.get("hours", hours))
+            if now < hours:  # a run that began anew
+                offset += hours
+            hours = now
             facts.append(line | {"hours": offset + hours})
     if not any("loss" in line for line in facts):
         raise ConfigError("the log tells of no loss yet")

@@ -18,7 +18,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from models.training.batches import SUBSAMPLING, TOKENS
 from models.training.checkpoint import Checkpoint
 from models.training.network import Network
-from ruasr_tel.engines.features import MEL_BINS
+from ruasr_tel.engines.features import MEL_BINS, SHERPA
 from ruasr_tel.errors import ConfigError
 
 FULL, SMALL = "model.onnx", "model.int8.onnx"
@@ -30,6 +30,7 @@ METADATA: Mapping[str, str] = {
     "model_type": "EncDecCTCModel",
     "version": "1",
     "is_giga_am": "1",
+    "features": SHERPA,
     "language": "Russian",
     "license": "CC-BY-4.0, see README.md",
 }

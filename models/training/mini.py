@@ -99,14 +99,22 @@ def _train(folder: Path, minutes: float) -> None:
     from models.training.network import Size
     from models.training.train import Plan, train
 
-    schedule = Schedule(highest_rate=3e-3, warm_steps=20, batch_s=30.0, longest_s=6.0)
+    schedule = Schedule(  # short, nearly unchanged speech in small batches: it learns letters
+        highest_rate=4e-3,
+        warm_steps=30,
+        first_strength=0.0,
+        last_strength=0.1,
+        short_s=2.5,
+        longest_s=4.0,
+        batch_s=8.0,
+    )
     plan = Plan(
         folder=folder / "run",
         shards=folder / "shards",
         minutes=minutes,
         size=Size(d=96, d2=128, n1=1, n2=2, n3=1),
         schedule=schedule,
-        weights={"prompts": 3.0},
+        weights={"prompts": 4.0},
         processes=_PROCESSES,
         save_every_s=_SAVE_EVERY_S,
     )

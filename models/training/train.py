@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -81,6 +82,7 @@ def train(plan: Plan) -> Path:
     if plan.processes == 1:
         _Run(plan, 0).go()
         return plan.folder / LAST
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process is a core's, numpy's part too
     with tempfile.TemporaryDirectory() as meeting:
         context = multiprocessing.get_context("spawn")
         crew = [

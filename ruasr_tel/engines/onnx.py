@@ -361,11 +361,15 @@ def features_of(
 ) -> str:
     """Return the name of the front end that a model needs.
 
-    Its version is `version` in config.json (onnx-asr), `comment` in the metadata (sherpa-onnx
-    scripts/nemo/GigaAM/export-onnx-ctc-v3.py), or the `v3_` before a file's name (both).
+    Ours name it in the metadata (`features`). Else its version is `version` in config.json
+    (onnx-asr), `comment` in the metadata (sherpa-onnx scripts/nemo/GigaAM/export-onnx-ctc-v3.py),
+    or the `v3_` before a file's name (both).
     """
     if "features" in spec.options:
         return str(spec.options["features"])
+    for graph in graphs.values():
+        if (own := graph.metadata.get("features")) in features.NAMES:
+            return own
     if "version" in config:
         return f"gigaam_{config['version']}"
     said = [graph.metadata.get("comment", "") for graph in graphs.values()]

@@ -13,7 +13,7 @@ def write(path: Path, *facts: dict[str, object]) -> Path:
     return path
 
 
-def test_hours_go_on_from_log_to_log(tmp_path: Path) -> None:
+def test_hours_go_on_from_run_to_run(tmp_path: Path) -> None:
     first = write(tmp_path / "a", {"parameters": 3}, {"hours": 1.0, "loss": 2.0})
     second = write(
         tmp_path / "b",

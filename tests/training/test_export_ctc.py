@@ -34,7 +34,7 @@ def test_files_and_metadata_are_those_of_the_published_model(folder: Path) -> No
         {one.key: one.value for one in onnx.load(each / export_ctc.SMALL).metadata_props}
         for each in (folder, published)
     )
-    assert ours == theirs
+    assert ours == theirs | {"features": "sherpa"}  # for a folder that no catalogue knows
 
 
 def test_both_precisions_run_on_any_length(folder: Path) -> None:

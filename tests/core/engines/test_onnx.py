@@ -167,6 +167,8 @@ def graph(name: str, **metadata: str) -> dict[str, Graph]:
     [
         ("model.onnx", {}, {}, {}, "gigaam_v2"),
         ("model.onnx", {"comment": "v3"}, {}, {}, "gigaam_v3"),
+        ("model.onnx", {"features": "sherpa"}, {}, {}, "sherpa"),
+        ("model.onnx", {"features": "80"}, {}, {}, "gigaam_v2"),
         ("v3_ctc.int8.onnx", {}, {}, {}, "gigaam_v3"),
         ("v2_ctc.onnx", {}, {}, {}, "gigaam_v2"),
         ("v3_ctc.onnx", {}, {"version": "v2"}, {}, "gigaam_v2"),
