@@ -19,9 +19,10 @@ demo: setup
 serve: setup
 	$(BIN)/ruasr-tel serve
 
-# Two workers: most of the time goes into calls at their real pace, which cost little CPU.
+# Two workers: much of the time goes into calls at their real pace, which cost little CPU. Compiled
+# modules are kept, for the tests start a hundred processes, which would each compile all they import.
 test: setup
-	PYTHONASYNCIODEBUG= $(BIN)/python -m pytest -n 2 --dist loadfile
+	PYTHONASYNCIODEBUG= PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Needs Debian's chromium.
 browser: setup

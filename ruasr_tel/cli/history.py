@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.markup import escape
@@ -13,8 +13,10 @@ from ruasr_tel.cli.common import ConfigOption, SetOption, one_sentence, out, rea
 from ruasr_tel.config import Config
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.recordings.files import Files
-from ruasr_tel.store import CallRow, Store
 from ruasr_tel.transcript import transcript
+
+if TYPE_CHECKING:
+    from ruasr_tel.store import CallRow, Store
 
 T = TypeVar("T")
 
@@ -93,7 +95,7 @@ def purge(
     )
 
 
-def _with_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:
+def _with_store(config: Config, work: "Callable[[Store], Awaitable[T]]") -> T:
     """Do it with the configured store.
 
     Raises:
@@ -101,6 +103,7 @@ def _with_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:
         StoreError: the database does not work.
         BadCursor: no page gave that cursor.
     """
+    from ruasr_tel.store import Store  # databases: other commands do not load them
 
     async def run() -> T:
         store = Store(config.store.address())
@@ -115,7 +118,7 @@ def _with_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def _cells(call: CallRow) -> tuple[str, ...]:
+def _cells(call: "CallRow") -> tuple[str, ...]:
     return (
         call.started_at.strftime("%Y-%m-%d %H:%M:%S"),
         call.call_id,

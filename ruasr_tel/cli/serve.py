@@ -1,13 +1,15 @@
 """`ruasr-tel serve`: the server."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import uvloop
 
-from ruasr_tel.app import Running
-from ruasr_tel.app import serve as run
 from ruasr_tel.cli.common import ConfigOption, SetOption, err, one_sentence, read_config
 from ruasr_tel.log import set_up_logging
+
+if TYPE_CHECKING:
+    from ruasr_tel.app import Running
 
 
 def serve(config: ConfigOption = None, settings: SetOption = None) -> None:
@@ -15,11 +17,13 @@ def serve(config: ConfigOption = None, settings: SetOption = None) -> None:
     with one_sentence():
         loaded = read_config(config, settings)
         set_up_logging(loaded.config.log)
+        from ruasr_tel.app import serve as run  # databases and queues: no other command needs them
+
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(loaded, _say_where, lambda: read_config(config, settings)))
 
 
-def _say_where(running: Running) -> None:
+def _say_where(running: "Running") -> None:
     for name, url in running.urls.items():
         err.print(f"[bold green]{name}[/] {url}")
     err.print("ready: `ruasr-tel call FILE` plays a file as a PBX would; Ctrl-C stops")

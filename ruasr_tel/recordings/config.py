@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from sqlalchemy.engine import URL
 
 from ruasr_tel.recordings.recognise import RecogniseConfig
-from ruasr_tel.store import state_dir
+from ruasr_tel.store.config import sqlite_url, state_dir
 
 DATABASE_NAME = "jobs.db"
 """The SQLite file of the queues."""
@@ -50,5 +49,4 @@ class RecordingsConfig(RecogniseConfig):
         """Return the URL of the queues' database, with the password: not for the log."""
         if self.database is not None:
             return self.database.get_secret_value()
-        path = str(self.folder() / DATABASE_NAME)
-        return URL.create("sqlite", database=path).render_as_string(hide_password=False)
+        return sqlite_url(self.folder() / DATABASE_NAME)

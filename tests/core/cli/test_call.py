@@ -1,6 +1,7 @@
 """The simulated phones' command, with phones that only pretend to call."""
 
 import json
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -67,6 +68,16 @@ def say(*texts: str) -> Callable[[PhoneCall], None]:
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(app, ["call", *words])
+
+
+@pytest.mark.parametrize(("door", "scheme"), [("vosk_ws", "ws"), ("audiosocket", "tcp")])
+def test_a_server_that_is_not_there_is_said(door: str, scheme: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        url = f"{scheme}://127.0.0.1:{gone.getsockname()[1]}"
+    result = run(EIGHT, "--door", door, "--url", url, "--events", str(tmp_path / "none.jsonl"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {url}: Connect call failed")
+    assert result.stderr.endswith("; is `ruasr-tel serve` running?\n")
 
 
 # A door that answers

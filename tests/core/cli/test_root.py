@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from importlib.metadata import version
 
@@ -17,7 +18,17 @@ def test_the_commands_are_a_public_list() -> None:
     commands = {command.name for command in app.registered_commands}
     groups = {group.name for group in app.registered_groups}
     assert commands == {"serve", "transcribe", "call", "doctor", "install-service"}
-    assert groups == {"bench", "config", "history", "models", "recordings"}
+    assert groups == {"bench", "config", "history", "lm", "models", "recordings"}
+
+
+def test_only_commands_that_need_databases_load_them() -> None:
+    code = (
+        "import sys, ruasr_tel.cli.root; print({'alembic', 'dbos', 'sqlalchemy'} & {*sys.modules})"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout == "set()\n"
 
 
 def test_without_a_command_it_helps() -> None:
