@@ -22,7 +22,7 @@ serve: setup
 # Two workers: much of the time goes into calls at their real pace, which cost little CPU. Compiled
 # modules are kept, for the tests start a hundred processes, which would each compile all they import.
 test: setup
-	PYTHONASYNCIODEBUG= PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile
+	PYTHONASYNCIODEBUG= PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Needs Debian's chromium.
 browser: setup

@@ -23,6 +23,21 @@ def pytest_configure() -> None:
     os.environ["STATE_DIRECTORY"] = _state
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the files of tests that wait for servers among those that compute.
+
+    Of two workers one waits while the other computes, and none has a long file left at the end.
+    """
+    files = [list(of_file) for _, of_file in itertools.groupby(items, lambda item: item.path)]
+    waiting = [each for each in files if each[0].get_closest_marker("e2e")]
+    computing = [each for each in files if not each[0].get_closest_marker("e2e")]
+    step = len(computing) // (len(waiting) + 1) + 1
+    for at, each in enumerate(waiting):
+        computing.insert(at * (step + 1), each)
+    items[:] = itertools.chain.from_iterable(computing)
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(_state, ignore_errors=True)
 
