@@ -176,6 +176,26 @@ class AriCalls:
                 if each["id"].startswith(f"{OURS}media."):
                     await knock(each["id"], each["name"], self.suite.house.port("ari"))
 
+    async def channel(self, begins: str, ends: str) -> str:
+        """Wait for a channel of Asterisk that has such a name, and return the name."""
+        found: list[str] = []
+
+        async def is_there() -> bool:
+            names = [each["name"] for each in await self._get("channels")]
+            found[:] = [each for each in names if each.startswith(begins) and each.endswith(ends)]
+            return bool(found)
+
+        await self._until(is_there)
+        return found[0]
+
+    async def until_said(self, call: PlacedCall, leg: str) -> None:
+        """Wait until a leg of a call had a final with text."""
+
+        async def has_text() -> bool:
+            return leg in await self.said(call)
+
+        await self._until(has_text)
+
     async def said(self, call: PlacedCall) -> dict[str, str]:
         """Return what each leg of a call said, by the leg's number, in the order of the finals."""
         texts: dict[str, str] = {}

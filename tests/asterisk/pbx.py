@@ -179,6 +179,12 @@ class Asterisk:
         channel = call.channels[f"{call.number}-2"]
         self._act(Action="PlayDTMF", Channel=channel, Digit=digit, Duration="120")
 
+    def transfer(self, channel: str, extension: str) -> None:
+        """Let a channel in a bridge ask another extension, and join both when it hangs up."""
+        language = PROMPTS.name  # it asks for the number by pbx-transfer, and must have that
+        self._act(Action="Setvar", Channel=channel, Variable="CHANNEL(language)", Value=language)
+        self._act(Action="Atxfer", Channel=channel, Exten=extension, Context="suite")
+
     def prompt(self, name: str) -> Samples:
         """Return what Asterisk plays of a prompt, int16, shape (n,), 8 kHz."""
         with wave.open(str(self._root / PROMPTS / f"{name}.wav")) as file:

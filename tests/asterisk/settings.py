@@ -91,7 +91,28 @@ CALLERS = """
 exten => 9191,1,Stasis(ruasr)
  same => n,Queue(agents,,,,20)
  same => n,Hangup()
+exten => 9192,1,Stasis(ruasr)
+ same => n,Dial(Local/forwarder@callers/n,,gt)
+ same => n,Hangup()
+exten => 9193,1,Stasis(ruasr)
+ same => n,Dial(Local/expert@callers/n,,g)
+ same => n,Hangup()
 [callers]
+exten => forwarder,1,Answer()
+ same => n,Wait(10)
+ same => n,Playback(ru_RU_f_IvrvoiceRU/agent-loggedoff)
+ same => n,Wait(1)
+ same => n,Hangup()
+exten => expert,1,Answer()
+ same => n,Wait(12)
+ same => n,Playback(ru_RU_f_IvrvoiceRU/pbx-invalid)
+ same => n,Wait(1.5)
+ same => n,Hangup()
+exten => patient,1,Answer()
+ same => n,Wait(6)
+ same => n,Playback(${PROMPT})
+ same => n,Wait(${TAIL})
+ same => n,Hangup()
 exten => quick,1,Stasis(ruasr)
  same => n,Wait(1)
  same => n,Answer()
@@ -233,7 +254,7 @@ def files(
         ports: of our doors by name; they take the place of the defaults in our examples.
         modules: to load besides `MODULES`.
     """
-    empty = ("acl", "ccss", "features", "udptl", "pjproject", "stasis", "musiconhold", "cdr", "cel")
+    empty = ("acl", "ccss", "udptl", "pjproject", "stasis", "musiconhold", "cdr", "cel")
     examples = {
         f"ruasr_{name}": _moved((EXAMPLES / name).read_text("utf-8"), ports) for name in INCLUDED
     }
@@ -251,6 +272,7 @@ def files(
         "ari.conf": pasted("ari.conf", "Asterisk's own ari.conf"),
         "manager.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nport = {ami}\n"
         "[suite]\nsecret = suite\nread = all\nwrite = all\n",
+        "features.conf": "[general]\n[featuremap]\natxfer => *2\n",
         "confbridge.conf": "[general]\n",
         "queues.conf": "[agents]\nstrategy = ringall\nringinuse = yes\n"
         "member => Local/slow@callers/n\nmember => Local/quick@callers/n\n",

@@ -72,3 +72,28 @@ async def test_a_queue_whose_agents_ring_at_once_is_one_call(
     assert wrong(text, CALLEE_PROMPT) < WORST
     assert wrong(said[str(int(leg) - 1)], PROMPT) < WORST  # the caller, as the agent heard it
     await at.clean()
+
+
+async def test_a_consultation_and_what_follows_the_transfer_are_one_call(
+    suite: Suite, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("door", "9192 ARI, attended transfer")
+    record_property("case", "text")
+    at = AriCalls(suite)
+    await at.connected()
+    call = suite.asterisk.place("9192", PROMPT, "later", 90.0)
+    forwarder = await at.channel("Local/forwarder@callers", ";1")
+    await at.until_said(call, "0")
+    suite.asterisk.transfer(forwarder, "9193")
+    await at.until_said(call, "2")
+    await at.until_said(call, "1")
+    suite.asterisk.hang_up(call)
+    await at.end([call])
+    said = await at.said(call)
+    assert wrong(said["0"], PROMPT) < WORST
+    assert wrong(said["1"], CALLEE_PROMPT) < WORST  # the expert, to the caller
+    assert wrong(said["2"], PROMPT) < WORST  # the forwarder, to the expert
+    ended = await at.ended(call)
+    assert {leg_id.rpartition("/")[2] for leg_id in ended.ledgers} == {"0", "1", "2", "3"}
+    even(ended)
+    await at.clean()
