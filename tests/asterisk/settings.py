@@ -291,7 +291,7 @@ def files(
 
 PROFILES: dict[str, object] = {
     "question": {"end": {"after_final": True}},
-    "word": {"end": {"phrases": ["оператора"]}},
+    "word": {"end": {"phrases": ["удалена", "оператора", "регистрация"]}},
     "time": {"end": {"after_s": 1.5}},
     "second": {"model": SECOND_MODEL},
 }

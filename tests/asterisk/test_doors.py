@@ -245,6 +245,7 @@ async def test_without_a_server_the_answer_is_empty(
 ) -> None:
     record_property("door", QUESTION)
     record_property("case", "down")
+    assert unserved[1]["9002"].variables["TRYSTATUS"] == "FAILED"  # and it plays its "sorry"
     call = unserved[1]["9005"]
     assert (call.variables["TRYSTATUS"], call.variables["RUASR_TEXT"]) == ("FAILED", "")
 

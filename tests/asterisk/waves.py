@@ -27,6 +27,7 @@ DOORS = {
 }
 """Extensions of our examples, and what they show."""
 
+SORRY = "9002 AudioSocket(), or sorry"
 QUESTION = "9005 AudioSocket(), CURL()"
 """One more, which answers a question."""
 
@@ -35,6 +36,8 @@ END_S = 4 * TIMEOUT_S
 
 LONGEST_S = 10
 """The smallest `calls.max_call_s` there is."""
+UNSERVED = (*DOORS, "9002", "9005")
+"""What is dialled while there is no server."""
 ENDLESS = ("9001", "9003", "9023", "9032")
 """One extension of each way in that has no end of its own before that."""
 
@@ -117,7 +120,9 @@ class Suite:
         await self.house.kill()
         await self.ends(list(calls.values()))
         try:
-            later = {each: self.asterisk.place(each, "digits/8") for each in (*DOORS, "9005")}
+            later = {  # whose dialplans end them
+                each: self.asterisk.place(each, "digits/8", tail=END_S) for each in UNSERVED
+            }
             await self.ends(list(later.values()))
         finally:
             await self.house.open(max_call_s=LONGEST_S)
