@@ -120,9 +120,7 @@ class Suite:
         await self.house.kill()
         await self.ends(list(calls.values()))
         try:
-            later = {  # whose dialplans end them
-                each: self.asterisk.place(each, "digits/8", tail=END_S) for each in UNSERVED
-            }
+            later = {each: self.asterisk.place(each, "digits/8", tail=4) for each in UNSERVED}
             await self.ends(list(later.values()))
         finally:
             await self.house.open(max_call_s=LONGEST_S)
