@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.errors import ConfigError, ModelLoadError
+from ruasr_tel.models.graphs import damaged
 
 PROVIDERS = ("auto", "cpu", "cuda")
 T = TypeVar("T")
@@ -98,11 +99,7 @@ def open_session(path: Path, device: Device = CPU) -> Any:
     try:
         session = ort.InferenceSession(path, _options(), providers=_providers(device))
     except Exception as exc:  # onnxruntime raises a dozen unrelated types
-        reason = " ".join(str(exc).split())[:200]
-        raise ModelLoadError(
-            f"{path} is damaged or no ONNX model ({path.stat().st_size} bytes; onnxruntime says: "
-            f"{reason}); fetch it again"
-        ) from exc
+        raise damaged(path, exc) from exc
     if device.provider == "cuda" and session.get_providers()[0] != _CUDA:
         raise ConfigError(
             f"onnxruntime fell back to the CPU: GPU {device.index} cannot be used; "

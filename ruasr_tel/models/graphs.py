@@ -80,12 +80,17 @@ def open_graph(path: Path) -> Graph:
     try:
         session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # onnxruntime raises a dozen unrelated types
-        reason = " ".join(str(exc).split())[:200]
-        raise ModelLoadError(
-            f"{path} is damaged or no ONNX model ({path.stat().st_size} bytes; onnxruntime says: "
-            f"{reason}); fetch it again"
-        ) from exc
+        raise damaged(path, exc) from exc
     return describe(path, session)
+
+
+def damaged(path: Path, error: Exception) -> ModelLoadError:
+    """Return the error for a file that onnxruntime does not open."""
+    reason = " ".join(str(error).split())[:200]
+    return ModelLoadError(
+        f"{path} is damaged or no ONNX model ({path.stat().st_size} bytes; onnxruntime says: "
+        f"{reason}); fetch it again"
+    )
 
 
 def describe(path: Path, session: Any) -> Graph:

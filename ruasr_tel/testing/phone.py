@@ -1,10 +1,15 @@
-"""What simulated phones have in common: audio at the pace of a call."""
+"""What simulated phones have in common: audio at the pace of a call, and how a call is refused."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import numpy as np
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
 
+from ruasr_tel.errors import ProtocolError
 from ruasr_tel.plugins import PhoneCall
 
 TAIL_S = 1.0
@@ -28,3 +33,30 @@ async def paced(call: PhoneCall, message_s: float) -> AsyncIterator[bytes]:
         yield audio[at : at + message].tobytes()
         due_s = start_s + (at + message) / call.sample_rate_hz / call.pace
         await asyncio.sleep(max(due_s - loop.time(), 0))
+
+
+@asynccontextmanager
+async def dialled(url: str, *subprotocols: str) -> AsyncIterator[ClientConnection]:
+    """Connect to a WebSocket door as PBXs do: no extensions, no pings.
+
+    Args:
+        url: of the door, with what the phone's protocol says in it.
+        subprotocols: to offer.
+
+    Raises:
+        OSError: nobody listens there.
+        ProtocolError: the server refused the call, or dropped it while the context lasted.
+    """
+    offered = [Subprotocol(name) for name in subprotocols] or None
+    try:
+        async with connect(
+            url, subprotocols=offered, compression=None, ping_interval=None
+        ) as socket:
+            yield socket
+    except InvalidStatus as error:
+        reason = (error.response.body or b"").decode(errors="replace").strip()
+        raise ProtocolError(f"the server refused the call: {reason or error}") from error
+    except (InvalidHandshake, InvalidURI) as error:
+        raise ProtocolError(f"the server refused the call: {error}") from error
+    except ConnectionClosed as error:
+        raise ProtocolError(f"the server dropped the call: {error}") from error

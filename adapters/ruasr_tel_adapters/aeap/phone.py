@@ -3,13 +3,11 @@
 import asyncio
 import json
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
-from websockets.typing import Subprotocol
+from websockets.asyncio.client import ClientConnection
 
 from ruasr_tel.errors import ProtocolError
 from ruasr_tel.plugins import Heard, PhoneCall
-from ruasr_tel.testing.phone import paced
+from ruasr_tel.testing.phone import dialled, paced
 from ruasr_tel_adapters.aeap.wire import VERSION, Request, Response, answer, parse
 
 PTIME_S = 0.02
@@ -29,26 +27,13 @@ class AeapPhone:
             OSError: nobody listens there.
             ProtocolError: the server refused or dropped the call.
         """
-        try:
-            async with connect(
-                call.url,
-                subprotocols=[Subprotocol("speech_to_text")],
-                compression=None,
-                ping_interval=None,
-            ) as socket:
-                await _set_up(call, socket)
-                listening = asyncio.create_task(_listen(call, socket))
-                async for audio in paced(call, PTIME_S):
-                    await socket.send(audio)
-                await socket.close()
-                await listening
-        except InvalidStatus as error:
-            reason = (error.response.body or b"").decode(errors="replace").strip()
-            raise ProtocolError(f"the server refused the call: {reason or error}") from error
-        except (InvalidHandshake, InvalidURI) as error:
-            raise ProtocolError(f"the server refused the call: {error}") from error
-        except ConnectionClosed as error:
-            raise ProtocolError(f"the server dropped the call: {error}") from error
+        async with dialled(call.url, "speech_to_text") as socket:
+            await _set_up(call, socket)
+            listening = asyncio.create_task(_listen(call, socket))
+            async for audio in paced(call, PTIME_S):
+                await socket.send(audio)
+            await socket.close()
+            await listening
 
 
 async def _set_up(call: PhoneCall, socket: ClientConnection) -> None:

@@ -7,14 +7,13 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlencode
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
-from websockets.typing import Subprotocol
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from ruasr_tel.audio.codec import Encoding
 from ruasr_tel.errors import ProtocolError
 from ruasr_tel.plugins import PhoneCall
-from ruasr_tel.testing.phone import paced
+from ruasr_tel.testing.phone import dialled, paced
 from ruasr_tel_adapters.wires.chan_websocket import FORMATS, Format
 
 PTIME_S: Final = 0.02
@@ -37,22 +36,9 @@ class AsteriskPhone:
             ProtocolError: the server refused or dropped the call.
         """
         query = {"uuid": call.call_id} | ({"profile": call.profile} if call.profile else {})
-        try:
-            async with connect(
-                f"{call.url}/media?{urlencode(query)}",
-                subprotocols=[Subprotocol("media")],
-                compression=None,
-                ping_interval=None,
-            ) as socket:
-                await socket.send(_start(call))
-                await asyncio.gather(_send(call, socket), _swallow(socket))
-        except InvalidStatus as error:
-            reason = (error.response.body or b"").decode(errors="replace").strip()
-            raise ProtocolError(f"the server refused the call: {reason or error}") from error
-        except (InvalidHandshake, InvalidURI) as error:
-            raise ProtocolError(f"the server refused the call: {error}") from error
-        except ConnectionClosed as error:
-            raise ProtocolError(f"the server dropped the call: {error}") from error
+        async with dialled(f"{call.url}/media?{urlencode(query)}", "media") as socket:
+            await socket.send(_start(call))
+            await asyncio.gather(_send(call, socket), _swallow(socket))
 
 
 def _start(call: PhoneCall) -> str:

@@ -4,12 +4,10 @@ import asyncio
 import json
 from urllib.parse import urlencode
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.asyncio.client import ClientConnection
 
-from ruasr_tel.errors import ProtocolError
 from ruasr_tel.plugins import Heard, PhoneCall
-from ruasr_tel.testing.phone import paced
+from ruasr_tel.testing.phone import dialled, paced
 
 MESSAGE_S = 0.1
 """Audio per message: half of what FreeSWITCH mod_vosk sends, for answers come with messages."""
@@ -32,16 +30,8 @@ class VoskPhone:
         if call.profile:
             query["profile"] = call.profile
         url = f"{call.url}/?{urlencode(query)}"
-        try:
-            async with connect(url, compression=None, ping_interval=None) as socket:
-                await asyncio.gather(_listen(call, socket), _send(call, socket))
-        except InvalidStatus as error:
-            reason = (error.response.body or b"").decode(errors="replace").strip()
-            raise ProtocolError(f"the server refused the call: {reason or error}") from error
-        except (InvalidHandshake, InvalidURI) as error:
-            raise ProtocolError(f"the server refused the call: {error}") from error
-        except ConnectionClosed as error:
-            raise ProtocolError(f"the server dropped the call: {error}") from error
+        async with dialled(url) as socket:
+            await asyncio.gather(_listen(call, socket), _send(call, socket))
 
 
 async def _send(call: PhoneCall, socket: ClientConnection) -> None:

@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ruasr_tel.engines.base import (
     DecodeOptions,
@@ -21,15 +19,8 @@ from ruasr_tel.types import Waveform
 from tests.core.broken_models import good_model
 from tests.core.engines.sentencepieces import sentencepiece_model
 from tests.core.engines.streaming_rules import (
-    CUTS,
-    SECONDS,
-    SEEDS,
     babble,
-    check_any_order,
-    check_any_split,
-    check_times,
     hear,
-    split,
 )
 from tests.layouts_online import CHUNK_FRAMES, WINDOW_FRAMES, write_toy_zipformer
 
@@ -55,29 +46,6 @@ def test_the_engine_tells_what_it_is(engine: StreamingEngine) -> None:
     assert engine.info == EngineInfo(
         "sherpa_online", "toy", 16000, batch_size=3, confidence=True, streaming=True, chunk_s=0.32
     )
-
-
-@settings(max_examples=25, deadline=None)
-@given(seconds=SECONDS, seed=SEEDS, cuts=CUTS)
-def test_any_split_of_the_audio_gives_the_same_text(
-    engine: StreamingEngine, seconds: float, seed: int, cuts: list[int]
-) -> None:
-    check_any_split(engine, babble(RATE_HZ, seconds, seed), cuts)
-
-
-@settings(max_examples=15, deadline=None)
-@given(streams=st.lists(st.tuples(SECONDS, SEEDS, CUTS), min_size=1, max_size=7), seed=SEEDS)
-def test_any_order_and_batching_gives_each_stream_its_text(
-    engine: StreamingEngine, streams: list[tuple[float, int, list[int]]], seed: int
-) -> None:
-    pieces = [split(babble(RATE_HZ, *audio), cuts) for *audio, cuts in streams]  # type: ignore[arg-type]
-    check_any_order(engine, pieces, seed)
-
-
-@settings(max_examples=10, deadline=None)
-@given(seconds=SECONDS, seed=SEEDS)
-def test_times_grow(engine: StreamingEngine, seconds: float, seed: int) -> None:
-    check_times(engine, babble(RATE_HZ, seconds, seed))
 
 
 def test_a_chunk_is_said_once_its_window_is_there(engine: StreamingEngine) -> None:

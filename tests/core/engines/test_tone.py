@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ruasr_tel.engines import runtime
 from ruasr_tel.engines.base import (
@@ -24,15 +22,8 @@ from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.models.online_graphs import ToneShape
 from ruasr_tel.types import Waveform
 from tests.core.engines.streaming_rules import (
-    CUTS,
-    SECONDS,
-    SEEDS,
     babble,
-    check_any_order,
-    check_any_split,
-    check_times,
     hear,
-    split,
 )
 from tests.layouts_online import RATE_HZ, TONE_CHUNK, TONE_LABELS, TONE_STATE, write_toy_tone
 
@@ -107,29 +98,6 @@ def test_sherpa_onnx_hears_the_same_in_the_same_file(folder: Path, engine: Strea
     (heard,) = engine.decode([samples])
     assert recognizer.get_result(stream) == heard.text
     assert heard.text == "бгежийлнпсуфцшъь"
-
-
-@settings(max_examples=25, deadline=None)
-@given(seconds=SECONDS, seed=SEEDS, cuts=CUTS)
-def test_any_split_of_the_audio_gives_the_same_text(
-    engine: StreamingEngine, seconds: float, seed: int, cuts: list[int]
-) -> None:
-    check_any_split(engine, babble(RATE_HZ, seconds, seed), cuts)
-
-
-@settings(max_examples=15, deadline=None)
-@given(streams=st.lists(st.tuples(SECONDS, SEEDS, CUTS), min_size=1, max_size=7), seed=SEEDS)
-def test_any_order_and_batching_gives_each_stream_its_text(
-    engine: StreamingEngine, streams: list[tuple[float, int, list[int]]], seed: int
-) -> None:
-    pieces = [split(babble(RATE_HZ, *audio), cuts) for *audio, cuts in streams]  # type: ignore[arg-type]
-    check_any_order(engine, pieces, seed)
-
-
-@settings(max_examples=10, deadline=None)
-@given(seconds=SECONDS, seed=SEEDS)
-def test_times_grow(engine: StreamingEngine, seconds: float, seed: int) -> None:
-    check_times(engine, babble(RATE_HZ, seconds, seed))
 
 
 def test_what_a_whole_chunk_says_is_said_at_once(engine: StreamingEngine) -> None:

@@ -4,13 +4,10 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-
-import pytest
 
 from ruasr_tel.recordings.durable import Durable, Errand, Fate, Kind, Outcome
 from ruasr_tel.testing import TIMEOUT_S
-from tests.core.store.postgres import Postgres, PostgresMissing, running_postgres
+from tests.core.store.postgres import Postgres
 
 OTHER = """
 import asyncio, sys
@@ -32,15 +29,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    try:
-        with running_postgres() as server:
-            yield server
-    except PostgresMissing as missing:
-        pytest.skip(str(missing))
 
 
 async def test_a_server_that_starts_leaves_what_another_is_working_on(postgres: Postgres) -> None:

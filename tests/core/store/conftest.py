@@ -1,23 +1,14 @@
-"""The store on both databases; PostgreSQL is started once for a run."""
+"""The store on both databases."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from ruasr_tel.store import Store
-from tests.core.store.postgres import Postgres, PostgresMissing, running_postgres
+from tests.core.store.postgres import Postgres
 
 NewUrl = Callable[[], str]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    try:
-        with running_postgres() as server:
-            yield server
-    except PostgresMissing as missing:
-        pytest.skip(str(missing))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
