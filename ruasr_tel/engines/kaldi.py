@@ -59,12 +59,7 @@ class KaldiEngine:
     def __init__(self, model: Any, make: Callable[..., Any], info: EngineInfo) -> None:
         self._model = model
         self._make = make
-        self._info = info
-
-    @property
-    def info(self) -> EngineInfo:
-        """What this engine is and can do."""
-        return self._info
+        self.info = info
 
     def decode(
         self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
@@ -108,7 +103,7 @@ class KaldiEngine:
         try:
             return self._hear(stream, piece, whole=whole)
         except Exception as exc:  # vosk raises Exception itself
-            seconds = len(piece.samples) / self._info.sample_rate_hz
+            seconds = len(piece.samples) / self.info.sample_rate_hz
             raise DecodeError(f"vosk could not decode {seconds:.2f} s: {exc}") from exc
 
     def _hear(self, stream: KaldiStream, piece: Piece, *, whole: bool) -> Hypothesis:
@@ -127,8 +122,8 @@ class KaldiEngine:
         return replace(heard, match=_match(heard))
 
     def _recognizer(self, options: DecodeOptions) -> Any:
-        rate_hz = float(self._info.sample_rate_hz)
-        if not (options.closed and self._info.closed_lists):
+        rate_hz = float(self.info.sample_rate_hz)
+        if not (options.closed and self.info.closed_lists):
             recognizer = self._make(rate_hz)
         else:
             known = [phrase for phrase in options.phrases if self._knows(phrase)]

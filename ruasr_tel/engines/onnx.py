@@ -63,13 +63,8 @@ class OnnxEngine:
         self, acoustics: Acoustics, info: EngineInfo, goal_s: float = DEFAULT_GOAL_S
     ) -> None:
         self.acoustics = acoustics
-        self._info = info
+        self.info = info
         self._limit = BatchLimit(goal_s)
-
-    @property
-    def info(self) -> EngineInfo:
-        """What this engine is and can do."""
-        return self._info
 
     def decode(
         self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
@@ -79,10 +74,10 @@ class OnnxEngine:
         Raises:
             DecodeError: onnxruntime could not run one of them.
         """
-        hop = round(features.FRAME_S * self._info.sample_rate_hz)
+        hop = round(features.FRAME_S * self.info.sample_rate_hz)
         lengths = [len(segment) // hop + 1 for segment in segments]
         answers = [Hypothesis("")] * len(segments)
-        for group in plan(lengths, self._info.batch_size, self._limit.most_frames):
+        for group in plan(lengths, self.info.batch_size, self._limit.most_frames):
             began_s = time.monotonic()
             heard = self._decode([segments[index] for index in group], options)
             longest = bucket(max(lengths[index] for index in group))
@@ -95,7 +90,7 @@ class OnnxEngine:
         try:
             return self.acoustics.decode(batch, options)
         except Exception as exc:  # onnxruntime raises a dozen unrelated types
-            seconds = max(map(len, batch)) / self._info.sample_rate_hz
+            seconds = max(map(len, batch)) / self.info.sample_rate_hz
             reason = " ".join(str(exc).split())[:200]
             raise DecodeError(
                 f"onnxruntime could not decode {len(batch)} segment(s) of up to {seconds:.2f} s: "

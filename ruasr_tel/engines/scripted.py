@@ -77,7 +77,7 @@ class ScriptedEngine:
         self._delay_s = float(options.get("delay_s", 0.0))
         self._delay_per_audio_s = float(options.get("delay_per_audio_s", 0.0))
         self._measure = options.get("answer", "words") == "measure"
-        self._info = EngineInfo(
+        self.info = EngineInfo(
             engine=spec.engine,
             model=spec.model,
             sample_rate_hz=int(options.get("sample_rate_hz", 8000)),
@@ -93,11 +93,6 @@ class ScriptedEngine:
             chunk_s=float(options.get("chunk_s", 0.0)),
         )
 
-    @property
-    def info(self) -> EngineInfo:
-        """What its spec asked for."""
-        return self._info
-
     def decode(
         self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
     ) -> list[Hypothesis]:
@@ -107,7 +102,7 @@ class ScriptedEngine:
             DecodeError: a segment holds the marker RAISES.
             RuntimeError: a segment holds the marker CRASHES.
         """
-        audio_s = sum(len(segment) for segment in segments) / self._info.sample_rate_hz
+        audio_s = sum(len(segment) for segment in segments) / self.info.sample_rate_hz
         time.sleep(self._delay_s + self._delay_per_audio_s * audio_s)
         peaks = [peak(segment) for segment in segments]
         _misbehave(peaks)
@@ -125,7 +120,7 @@ class ScriptedEngine:
             DecodeError: a piece holds the marker RAISES.
             RuntimeError: a piece holds the marker CRASHES.
         """
-        audio_s = sum(len(piece.samples) for piece in pieces) / self._info.sample_rate_hz
+        audio_s = sum(len(piece.samples) for piece in pieces) / self.info.sample_rate_hz
         time.sleep(self._delay_s + self._delay_per_audio_s * audio_s)
         peaks = [peak(piece.samples) for piece in pieces]
         _misbehave(peaks)
@@ -140,12 +135,12 @@ class ScriptedEngine:
 
     def _answer(self, segment: Waveform, loudest: int, options: DecodeOptions) -> Hypothesis:
         words, match = self._words(segment, loudest), None
-        if words and options.closed and self._info.closed_lists:
+        if words and options.closed and self.info.closed_lists:
             words, match = _choose(len(words), options.phrases)
-        elif words and self._info.hotwords:
+        elif words and self.info.hotwords:
             preferred = " ".join(options.phrases[: len(words)]).split()
             words = preferred + words[len(options.phrases) :]
-        readings = min(options.alternatives, self._info.alternatives) if words else 1
+        readings = min(options.alternatives, self.info.alternatives) if words else 1
         others = [
             self._hypothesis([*words[:-1], "вариант", str(number)], score=1.0 - number)
             for number in range(2, readings + 1)
@@ -158,14 +153,14 @@ class ScriptedEngine:
             return []
         if self._measure:
             return ["отсчётов", str(len(segment)), "пик", str(loudest)]
-        return [WORD] * max(1, int(len(segment) / (WORD_S * self._info.sample_rate_hz)))
+        return [WORD] * max(1, int(len(segment) / (WORD_S * self.info.sample_rate_hz)))
 
     def _hypothesis(self, words: Sequence[str], score: float | None) -> Hypothesis:
         return Hypothesis(
             text=" ".join(words),
             tokens=tuple(f" {word}" for word in words),
             starts_s=tuple(index * WORD_S for index in range(len(words))),
-            log_probs=(LOG_PROB,) * len(words) if self._info.confidence else None,
+            log_probs=(LOG_PROB,) * len(words) if self.info.confidence else None,
             score=score,
         )
 

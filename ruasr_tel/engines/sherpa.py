@@ -68,16 +68,11 @@ class SherpaEngine:
         load_beam: Callable[[], Any] | None = None,
     ) -> None:
         self._recognizer = recognizer
-        self._info = info
+        self.info = info
         self._hotwords = hotwords
         self._load_beam = load_beam
         self._beam: Any = None
         self._loading = threading.Lock()
-
-    @property
-    def info(self) -> EngineInfo:
-        """What this engine is and can do."""
-        return self._info
 
     def decode(
         self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
@@ -89,7 +84,7 @@ class SherpaEngine:
         """
         written = self._hotwords.write(options.phrases, options.boost) if self._hotwords else ""
         heard = [self._decode_one(samples, written) for samples in segments]
-        if options.closed and options.phrases and self._info.closed_lists:
+        if options.closed and options.phrases and self.info.closed_lists:
             heard = [keep_to_list(one, options) for one in heard]
         return heard
 
@@ -105,11 +100,11 @@ class SherpaEngine:
         try:
             recognizer = self._searching() if hotwords else self._recognizer
             stream = recognizer.create_stream(**({"hotwords": hotwords} if hotwords else {}))
-            stream.accept_waveform(self._info.sample_rate_hz, samples)
+            stream.accept_waveform(self.info.sample_rate_hz, samples)
             recognizer.decode_stream(stream)
-            return _hypothesis(stream.result, confidence=self._info.confidence)
+            return _hypothesis(stream.result, confidence=self.info.confidence)
         except Exception as exc:  # the binding raises what C++ threw
-            seconds = len(samples) / self._info.sample_rate_hz
+            seconds = len(samples) / self.info.sample_rate_hz
             reason = " ".join(str(exc).split())[:200]
             raise DecodeError(
                 f"sherpa-onnx could not decode a segment of {seconds:.2f} s: {reason}"

@@ -29,6 +29,7 @@ from ruasr_tel.engines.base import (
 )
 from ruasr_tel.engines.nearest import keep_to_list
 from ruasr_tel.engines.sherpa_hotwords import Hotwords, hotwords_for
+from ruasr_tel.engines.streaming import decode_whole, stream_of
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.models.graphs import open_graph
 from ruasr_tel.models.online_graphs import FRAME_S, OnlineShape, check_online_transducer
@@ -88,13 +89,8 @@ class SherpaOnlineEngine:
         self._recognizers = {GREEDY: load(GREEDY)}
         self._loading = threading.Lock()
         self._hotwords = hotwords
-        self._info = info
+        self.info = info
         self._tail = np.zeros(math.ceil(tail_s * info.sample_rate_hz), dtype=np.float32)
-
-    @property
-    def info(self) -> EngineInfo:
-        """What this engine is and can do."""
-        return self._info
 
     def decode(
         self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
@@ -104,9 +100,7 @@ class SherpaOnlineEngine:
         Raises:
             DecodeError: sherpa-onnx could not decode one of them.
         """
-        return self.advance(
-            [Piece(self.open_stream(options), samples, last=True) for samples in segments]
-        )
+        return decode_whole(self, segments, options)
 
     def open_stream(self, options: DecodeOptions = PLAIN) -> OnlineStream:
         """Return a new stream; see `StreamingEngine.open_stream`.
@@ -125,7 +119,7 @@ class SherpaOnlineEngine:
         Raises:
             DecodeError: sherpa-onnx could not decode them, or a stream had ended.
         """
-        streams = [_stream_of(piece) for piece in pieces]
+        streams = [stream_of(piece, OnlineStream, "sherpa_online") for piece in pieces]
         try:
             for stream, piece in zip(streams, pieces, strict=True):
                 self._push(stream, piece)
@@ -143,16 +137,16 @@ class SherpaOnlineEngine:
 
     def _push(self, stream: OnlineStream, piece: Piece) -> None:
         if len(piece.samples):
-            stream.native.accept_waveform(self._info.sample_rate_hz, piece.samples)
+            stream.native.accept_waveform(self.info.sample_rate_hz, piece.samples)
         stream.heard_samples += len(piece.samples)
         if piece.last:
             stream.ended = True
-            stream.native.accept_waveform(self._info.sample_rate_hz, self._tail)
+            stream.native.accept_waveform(self.info.sample_rate_hz, self._tail)
             stream.native.input_finished()
 
     def _decode_ready(self, recognizer: Any, natives: Sequence[Any]) -> None:
         """Decode every whole chunk; never an empty batch, which is a SIGSEGV (our measurement)."""
-        size = self._info.batch_size
+        size = self.info.batch_size
         while ready := [native for native in natives if recognizer.is_ready(native)]:
             for begin in range(0, len(ready), size):
                 recognizer.decode_streams(ready[begin : begin + size])
@@ -167,7 +161,7 @@ class SherpaOnlineEngine:
 
     def _hypothesis(self, stream: OnlineStream) -> Hypothesis:
         result = stream.recognizer.get_result_all(stream.native)
-        heard_s = stream.heard_samples / self._info.sample_rate_hz
+        heard_s = stream.heard_samples / self.info.sample_rate_hz
         tokens = tuple(result.tokens)
         log_probs = tuple(float(value) for value in result.ys_probs)
         usable = len(log_probs) == len(tokens) and all(map(math.isfinite, log_probs))
@@ -177,7 +171,7 @@ class SherpaOnlineEngine:
             starts_s=tuple(min(round(float(at), 3), heard_s) for at in result.timestamps),
             log_probs=log_probs if usable else None,
         )
-        listed = stream.options.closed and stream.options.phrases and self._info.closed_lists
+        listed = stream.options.closed and stream.options.phrases and self.info.closed_lists
         return keep_to_list(heard, stream.options) if listed and stream.ended else heard
 
 
@@ -227,16 +221,6 @@ def create(spec: EngineSpec) -> StreamingEngine:
         return _load(spec, files, shape, method, hotwords)
 
     return SherpaOnlineEngine(load, info, tail_s, hotwords)
-
-
-def _stream_of(piece: Piece) -> OnlineStream:
-    if not isinstance(piece.stream, OnlineStream):
-        raise DecodeError(
-            f"a {type(piece.stream).__name__} is not a stream of engine sherpa_online"
-        )
-    if piece.stream.ended:
-        raise DecodeError("this stream has ended: it had its last piece")
-    return piece.stream
 
 
 def _files_of(spec: EngineSpec) -> dict[str, Path]:

@@ -32,6 +32,7 @@ from ruasr_tel.engines.ctc import CtcDecoder, LogProbs, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_path import GreedyPath
 from ruasr_tel.engines.onnx import make_ctc_decoder
 from ruasr_tel.engines.runtime import Device
+from ruasr_tel.engines.streaming import decode_whole, stream_of
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.models.graphs import describe
 from ruasr_tel.models.online_graphs import ToneShape, check_tone
@@ -151,7 +152,7 @@ class ToneEngine:
         self._network = network
         self._vocabulary = vocabulary
         self._decoder = decoder
-        self._info = info
+        self.info = info
         self._chunk = network.shape.chunk_samples
         silence = np.zeros((1, self._chunk), dtype=np.int32)
         nothing = np.zeros((1, network.shape.state), dtype=np.float16)
@@ -159,11 +160,6 @@ class ToneEngine:
         self._padding_heard: LogProbs = log_probs[0]
         self._state_after_padding: _States = states[0]
         self._frame_s = self._chunk / RATE_HZ / len(self._padding_heard)
-
-    @property
-    def info(self) -> EngineInfo:
-        """What this engine is and can do."""
-        return self._info
 
     def decode(
         self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
@@ -173,9 +169,7 @@ class ToneEngine:
         Raises:
             DecodeError: onnxruntime could not run one of them.
         """
-        return self.advance(
-            [Piece(self.open_stream(options), samples, last=True) for samples in segments]
-        )
+        return decode_whole(self, segments, options)
 
     def open_stream(self, options: DecodeOptions = PLAIN) -> ToneStream:
         """Return a new stream; see `StreamingEngine.open_stream`."""
@@ -190,10 +184,10 @@ class ToneEngine:
         Raises:
             DecodeError: onnxruntime could not run them, or a stream had ended.
         """
-        streams = [_stream_of(piece) for piece in pieces]
+        streams = [stream_of(piece, ToneStream, "tone") for piece in pieces]
         for stream, piece in zip(streams, pieces, strict=True):
             stream.push(piece.samples, last=piece.last)
-        size = self._info.batch_size
+        size = self.info.batch_size
         while ready := [stream for stream in streams if stream.ready]:
             for begin in range(0, len(ready), size):
                 self._step(ready[begin : begin + size])
@@ -208,7 +202,7 @@ class ToneEngine:
             )
         except Exception as exc:  # onnxruntime raises a dozen unrelated types
             reason = " ".join(str(exc).split())[:200]
-            raise DecodeError(f"onnxruntime could not run {self._info.model}: {reason}") from exc
+            raise DecodeError(f"onnxruntime could not run {self.info.model}: {reason}") from exc
         for index, stream in enumerate(streams):
             # a view would keep the answers to the whole batch alive
             stream.hear(log_probs[index].copy(), states[index].copy())
@@ -275,14 +269,6 @@ def create(spec: EngineSpec) -> StreamingEngine:
 def _load_network(path: Path, table: TokenTable, device: Device) -> ToneNetwork:
     session = runtime.open_session(path, device)
     return ToneNetwork(session, check_tone(describe(path, session), table))
-
-
-def _stream_of(piece: Piece) -> ToneStream:
-    if not isinstance(piece.stream, ToneStream):
-        raise DecodeError(f"a {type(piece.stream).__name__} is not a stream of engine tone")
-    if piece.stream.ended:
-        raise DecodeError("this stream has ended: it had its last piece")
-    return piece.stream
 
 
 def _in_stream_time(found: Hypothesis, delay_s: float, heard_s: float) -> Hypothesis:
