@@ -160,6 +160,11 @@ class BoundaryBuffer:
         return self._start
 
     @property
+    def beginning(self) -> bool:
+        """Whether nobody speaks, but the last window was speech: the next may be a start."""
+        return self._start is None and self._run > 0
+
+    @property
     def last_speech(self) -> int:
         """End of the last window that counted as speech."""
         return self._last_speech
@@ -279,16 +284,9 @@ class BoundaryBuffer:
         self._silence += max(0, start - self._closed)
         self._closed = end
         self._segments += 1
-        return SegmentReady(
-            self._segments - 1,
-            start,
-            end,
-            reason,
-            overlap,
-            repeated,
-            reason is not Reason.LENGTH,
-            self._audio.copy(start, end),
-        )
+        index, ends = self._segments - 1, reason is not Reason.LENGTH
+        audio = self._audio.copy(start, end)
+        return SegmentReady(index, start, end, reason, overlap, repeated, ends, audio)
 
     def _cut(self, now: int, events: list[BoundaryEvent]) -> None:
         """The segment is at its limit: cut it in its best pause.

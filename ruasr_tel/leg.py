@@ -114,6 +114,8 @@ class Leg:
         self._received += count
         self._last_push = count
         self._last_audio_s = self._around.mono()
+        if self._buffer.beginning:
+            self._hurry()
 
     def conceal(self, samples_count: int, reason: str) -> None:
         """Fill a hole that is too short to end an utterance with silence, and account for it.
@@ -229,6 +231,8 @@ class Leg:
             self._progress.settle()
         if self._buffer.open_start is not None:
             self._segments.grow(self._buffer.open_start, self._buffer.end, self._buffer.open_audio)
+        elif self._buffer.beginning:
+            self._hurry()
         self._wake()
 
     # Inside
@@ -237,6 +241,12 @@ class Leg:
     def _end(self) -> int:
         """Samples received, but for the dropped ones: the buffer's count and the fresh ones."""
         return self._buffer.end + self._fresh_samples
+
+    def _hurry(self) -> None:
+        """Have the next window scored at once if it is whole: a prompt may have to stop."""
+        fresh = self._fresh_samples * VAD_RATE_HZ // self.sample_rate_hz
+        if self._unscored_samples + fresh >= WINDOW_SAMPLES:
+            self._around.batcher.hurry(self)
 
     def _absorb(self) -> None:
         """Hand the fresh audio to the buffer and to the detector's filter."""

@@ -225,17 +225,13 @@ def write_card(
     shards: ShardsArgument,
     layout: Annotated[str, typer.Option(help="ctc or transducer.")] = "ctc",
     figures: Annotated[list[Path] | None, typer.Option(help="JSON of `evaluate`.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Of all runs that led to it.")] = None,
-    hours: Annotated[float, typer.Option(help="With --minutes: of audio heard in all.")] = 0.0,
 ) -> None:
     """Write the model's card from what is known of it."""
     from models.training import card_of
-    from models.training.checkpoint import Spent
 
     with one_sentence():
         speech = [Shard(path) for path in shards_in(shards)]
-        spent = None if minutes is None else Spent(0, 60 * minutes, 3600 * hours)
-        text = card_of.collect(model, checkpoint, speech, layout, figures or [], spent)
+        text = card_of.collect(model, checkpoint, speech, layout, figures or [])
         (model / "README.md").write_text(text, "utf-8")
 
 

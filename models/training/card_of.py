@@ -5,19 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from models.training import card, checkpoint, evaluate, export_ctc
-from models.training.checkpoint import Spent
 from models.training.shards import Shard, Summary
 from models.training.sources import Source
 from ruasr_tel.errors import ConfigError
 
 
 def collect(
-    model: Path,
-    of: Path,
-    speech: Iterable[Shard],
-    layout: str,
-    figures: Sequence[Path],
-    spent: Spent | None = None,
+    model: Path, of: Path, speech: Iterable[Shard], layout: str, figures: Sequence[Path]
 ) -> str:
     """Return a model's card.
 
@@ -27,13 +21,11 @@ def collect(
         speech: what it learnt from.
         layout: `ctc` or `transducer`.
         figures: files of `evaluate`, named after what was measured.
-        spent: by all runs that led to it, where the checkpoint knows its own only.
 
     Raises:
         ConfigError: a file cannot be read.
     """
     trained = checkpoint.load(of)
-    spent = spent or trained.spent
     small = model / export_ctc.SMALL
     parameters = sum(weight.numel() for weight in trained.averaged.values())
     return card.write(
@@ -42,8 +34,8 @@ def collect(
             layout=layout,
             parameters=parameters,
             files={path.name: path.stat().st_size for path in sorted(model.glob("*.onnx"))},
-            hours_heard=spent.audio_s / 3600,
-            minutes=spent.seconds / 60,
+            hours_heard=trained.spent.audio_s / 3600,
+            minutes=trained.spent.seconds / 60,
             speech=by_source(speech),
             figures={path.stem.split(", ", 1)[-1]: _read(path) for path in figures},
             real_time_factor=evaluate.real_time_factor(small) if small.is_file() else None,

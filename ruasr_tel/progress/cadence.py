@@ -131,7 +131,7 @@ class Cadences:
         told = self._told.get(kind)
         self._told[kind] = tones[-1].end
         pause_s = CNG_PAUSE_S[1] if kind is Progress.FAX_CALLING else EPISODE_S
-        if told is not None and _seconds(tones[-1].start - told) < pause_s:
+        if told is not None and _seconds(tones[0].start - told) < pause_s:
             return None
         return Heard(kind, tones[0].start, tones[-1].end, tones[-1].hz)
 

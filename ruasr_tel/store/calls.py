@@ -1,6 +1,6 @@
 """Live calls in the database: their events go in, calls and what was said come out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -21,19 +21,28 @@ from ruasr_tel.events import (
     Progress,
     Word,
 )
-from ruasr_tel.store.database import Database, cut, paged
+from ruasr_tel.store.database import BUSY_S, Database, cut, now_utc, paged
 from ruasr_tel.store.tables import Call, HeardProgress, Leg, PressedKey, Segment, fold
 from ruasr_tel.store.values import CallHistory, CallRow, LegRow, Page
 from ruasr_tel.types import CallId, LegId
 
 _OUTCOME = TypeAdapter(DialOutcome)
 
+KNOWN_CALLS = 10_000
+"""Calls whose rows are remembered from batch to batch; looking them up was two thirds of a final's
+statements."""
 LOST = "killed"
 """Reason of the end of a call whose server was killed."""
 
 
 class CallsStore(Database):
     """History of live calls."""
+
+    def __init__(
+        self, url: str, *, now: Callable[[], datetime] = now_utc, busy_s: float = BUSY_S
+    ) -> None:
+        super().__init__(url, now=now, busy_s=busy_s)
+        self._keys = _Keys()
 
     async def add_events(self, events: Sequence[Event]) -> None:
         """Keep what must be kept of these events, all of them or none; twice is like once.
@@ -45,10 +54,12 @@ class CallsStore(Database):
             SQLAlchemyError: the database does not take them.
             ValueError: a value has no place in JSON.
         """
+        known, self._keys = self._keys, _Keys()  # none of them if this fails
         async with self._writing() as session:
-            batch = _Batch(self, session)
+            batch = _Batch(self, session, known)
             for event in events:
                 await batch.add(event)
+        self._keys = known.less(events)
 
     async def calls(
         self,
@@ -133,14 +144,30 @@ class CallsStore(Database):
         return (await session.scalars(_last(started.call_id))).one().pk
 
 
+class _Keys:
+    """Keys of the rows that running calls and their legs have."""
+
+    def __init__(self) -> None:
+        self.calls: dict[CallId, int] = {}
+        self.legs: dict[tuple[int, LegId], int] = {}
+
+    def less(self, events: Sequence[Event]) -> "_Keys":
+        """Forget the calls that ended; all where too many ends were lost. Return the rest."""
+        ended = {event.call_id for event in events if isinstance(event, CallEnded)}
+        gone = {self.calls.pop(call_id, None) for call_id in ended}
+        if gone:
+            self.legs = {key: pk for key, pk in self.legs.items() if key[0] not in gone}
+        return self if len(self.calls) <= KNOWN_CALLS else _Keys()
+
+
 class _Batch:
     """Events of one transaction; remembers which rows they belong to."""
 
-    def __init__(self, store: CallsStore, session: AsyncSession) -> None:
+    def __init__(self, store: CallsStore, session: AsyncSession, known: _Keys) -> None:
         self._store = store
         self._session = session
-        self._calls: dict[CallId, int] = {}
-        self._legs: dict[tuple[int, LegId], int] = {}
+        self._calls = known.calls
+        self._legs = known.legs
 
     async def add(self, event: Event) -> None:
         match event:

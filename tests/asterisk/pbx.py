@@ -153,20 +153,36 @@ class Asterisk:
             tail: how long it stays silent on the line after that.
             variables: further ones of both channels.
         """
-        call = PlacedCall(extension)
-        self._calls[call.number] = call
         file = prompt if prompt.startswith("/") else f"{PROMPTS.name}/{prompt}"
         given = {"PROMPT": file, "TAIL": str(tail)} | variables
+        return self._originate(extension, f"{caller}@callers", given)
+
+    def dial(self, extension: str, network: Mapping[str, str], **variables: str) -> PlacedCall:
+        """Begin a call to `settings.DIALLED`, whose early media an extension of ours hears.
+
+        Args:
+            extension: who hears.
+            network: what the other end does.
+            variables: further ones of both channels.
+        """
+        return self._originate(extension, "network@dialled", {**network, **variables}, early=True)
+
+    def _originate(
+        self, extension: str, other: str, variables: Mapping[str, str], early: bool = False
+    ) -> PlacedCall:
+        call = PlacedCall(extension)
+        self._calls[call.number] = call
         self._act(
             Action="Originate",
-            Channel=f"Local/{caller}@callers/n",
+            Channel=f"Local/{other}/n",
             Context="suite",
             Exten=extension,
             Priority="1",
             Async="true",
+            EarlyMedia=str(early).lower(),
             ChannelId=f"{call.number}-1",
             OtherChannelId=f"{call.number}-2",
-            Variable=",".join(f"{name}={value}" for name, value in given.items()),
+            Variable=",".join(f"{name}={value}" for name, value in variables.items()),
         )
         return call
 
@@ -196,7 +212,11 @@ class Asterisk:
         samples = self.prompt(name)
         whole = np.zeros(-(-len(samples) // 160) * 160, np.int16)
         whole[: len(samples)] = samples
-        (self._folder / "prompts" / f"{name}.sln").write_bytes(whole.astype("<i2").tobytes())
+        return self.recorded(name, whole)
+
+    def recorded(self, name: str, samples: Samples) -> str:
+        """Return a new file of ours for Playback(), int16, shape (n,), 8 kHz."""
+        (self._folder / "prompts" / f"{name}.sln").write_bytes(samples.astype("<i2").tobytes())
         return f"{self._inside}/prompts/{name}"
 
     def _write_files(self) -> None:

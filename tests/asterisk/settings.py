@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.asterisk.network import DIALLED, RUSSIAN_TONES
+
 EXAMPLES = Path(__file__).parents[2] / "dialplan_examples/asterisk"
 
 MODULES_DIR = "usr/lib/x86_64-linux-gnu/asterisk/modules"
@@ -44,6 +46,7 @@ MODULES = [
     "app_exec",
     "app_originate",
     "app_playback",
+    "app_playtones",
     "app_senddtmf",
     "app_stack",
     "app_verbose",
@@ -266,7 +269,7 @@ def files(
         "modules.conf": "[modules]\nautoload = no\n"
         + "".join(f"load = {module}.so\n" for module in (*MODULES, *modules)),
         "logger.conf": "[logfiles]\nfull => notice,warning,error,verbose\n",
-        "indications.conf": "[general]\ncountry = ru\n[ru]\ndial = 425\n",
+        "indications.conf": RUSSIAN_TONES,
         "rtp.conf": "[general]\nrtpstart = 24000\nrtpend = 24999\n",
         "http.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nbindport = {http}\n",
         "ari.conf": pasted("ari.conf", "Asterisk's own ari.conf"),
@@ -285,7 +288,7 @@ def files(
             (EXAMPLES / "res_speech_vosk.conf").read_text("utf-8"), ports
         ),
         "extensions.conf": "[general]\nstatic = yes\n[suite]\ninclude => rules\ninclude => queue\n"
-        f"{contexts}\n{includes}\n{CALLERS}{_moved(RULES, ports)}",
+        f"{contexts}\n{includes}\n{CALLERS}{DIALLED}{_moved(RULES, ports)}",
     }
 
 
@@ -294,8 +297,9 @@ PROFILES: dict[str, object] = {
     "word": {"end": {"phrases": ["удалена", "оператора", "регистрация"]}},
     "time": {"end": {"after_s": 1.5}},
     "second": {"model": SECOND_MODEL},
+    "outbound": {"progress": {"enabled": True}},
 }
-"""Rules that hand a call back, and one that brings another model."""
+"""Rules that hand a call back, one that brings another model, one that follows call progress."""
 
 
 def configuration(

@@ -61,6 +61,7 @@ def _run(plan: Plan) -> tuple[bool, Run]:
         {
             "end of speech to final (endpoint)": found.delays_s,
             "hang-up to final (flush)": found.hang_up_delays_s,
+            "start of speech to SpeechStarted": found.starts_s,
             "start of speech to first partial": found.first_partials_s,
         }
     )

@@ -12,6 +12,10 @@ from tests.bench.script import FRAME_S, Phrase, Script
 Event = dict[str, Any]
 
 
+NEAR_S = 0.3
+"""A start of speech this near to where a phrase begins by its energy is that phrase's."""
+
+
 @dataclass
 class Verdict:
     """What was found in the events of one run.
@@ -23,6 +27,7 @@ class Verdict:
         empty: those without text.
         delays_s: from the end of speech to its final, where the speaker paused (reason endpoint).
         hang_up_delays_s: the same from the hang-up (reason flush).
+        starts_s: from the start of an utterance's first phrase to its SpeechStarted.
         first_partials_s: from the start of speech to the first text of it.
         partials: partials that were shown.
         speech_s: seconds of phrases.
@@ -34,6 +39,7 @@ class Verdict:
     empty: int = 0
     delays_s: list[float] = field(default_factory=list)
     hang_up_delays_s: list[float] = field(default_factory=list)
+    starts_s: list[float] = field(default_factory=list)
     first_partials_s: list[float] = field(default_factory=list)
     partials: int = 0
     speech_s: float = 0.0
@@ -81,6 +87,7 @@ class _Call:
         for phrase in self._script.phrases:
             self._find(phrase)
         verdict.first_partials_s += self._first_partials_s()
+        verdict.starts_s += self._starts_s()
 
     def _account(self) -> None:
         if len(self._ends) != 1:
@@ -124,6 +131,14 @@ class _Call:
             shown = [partial for partial in self._partials if _is_in(final, partial["start_s"])]
             if begun and said and shown:  # a segment after a cut begins no utterance
                 delays_s.append(_at_s(shown[0]) - self._sent_s(said[0].start_s))
+        return delays_s
+
+    def _starts_s(self) -> list[float]:
+        """Of each phrase after a pause: from its first frame to the start of speech it made."""
+        delays_s = []
+        for phrase in self._script.phrases:
+            made = [at for at in self._starts if abs(at["start_s"] - phrase.start_s) < NEAR_S]
+            delays_s += [_at_s(at) - self._sent_s(phrase.start_s) for at in made]
         return delays_s
 
     def _sent_s(self, at_s: float) -> float:

@@ -43,8 +43,5 @@ def test_a_card_comes_of_files(tmp_path: Path, shards: list[Shard]) -> None:
     assert "`encoder.onnx` (0.2 MB)" in text
     assert "30 minutes; 2.0 hours" in text
     assert "| prompts, greedy | 3 |" in text
-    before = Spent(0, 5400, 36000)
-    text = card_of.collect(model, tmp_path / "last.pt", shards, "ctc", [], before)
-    assert "90 minutes; 10.0 hours" in text
     with pytest.raises(ConfigError, match=r"figures .*no\.json cannot be read"):
         card_of.collect(model, tmp_path / "last.pt", [], "ctc", [tmp_path / "no.json"])

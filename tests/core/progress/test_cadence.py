@@ -22,6 +22,10 @@ SOUNDS: dict[str, tuple[Parts, list[Progress]]] = {
     "congestion": ([(425, 0.175), (0, 0.175)] * 8, [Progress.CONGESTION]),
     "slow congestion": ([(425, 0.2), (0, 0.2)] * 8, [Progress.CONGESTION]),
     "information": (SIT, [Progress.SIT]),
+    "information, again and again": (
+        [*SIT[:3], (0, 1.0), *SIT[:3], (0, 1.0), *SIT[:3], (0, 3.0), *SIT],
+        [Progress.SIT] * 2,
+    ),
     "information, pauses": (
         [(950, 0.33), (0, 0.03), (1400, 0.33), (0, 0.03), (1800, 0.33), (0, 1.0)],
         [Progress.SIT],

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import StatementError
 
 from ruasr_tel.errors import BadCursor
 from ruasr_tel.events import CallProgress, CallStarted, Dtmf, Event, Final, Word
@@ -71,6 +72,23 @@ async def test_calls_that_run_at_once_keep_their_own_events(store: Store) -> Non
     assert await store.call("a") == history(first)
     assert await store.call("b") == history(second)
     assert await store.call("c") is None
+
+
+async def test_a_call_that_ends_is_forgotten_and_one_whose_id_comes_again_is_another(
+    store: Store,
+) -> None:
+    await store.add_events([started("a"), final("a", 0, 0, "раз", 1.0)])
+    with pytest.raises(StatementError, match="no time zone"):  # nothing of this batch is kept
+        await store.add_events(
+            [started("b"), replace(final("b", 0, 0, "", 1.0), at=datetime(2020, 1, 1))]  # noqa: DTZ001
+        )
+    await store.add_events([final("b", 0, 1, "два", 1.0), final("a", 0, 1, "три", 2.0)])
+    await store.add_events([ended("a", channels=[0]), started("a", 100)])
+    await store.add_events([final("a", 0, 0, "четыре", 1.0)])
+    for call_id, said in (("a", ["четыре"]), ("b", ["два"])):
+        found = await store.call(call_id)
+        assert found is not None
+        assert [each.text for each in found.finals] == said
 
 
 async def test_a_running_call_has_no_end_yet(store: Store) -> None:

@@ -10,7 +10,7 @@ import structlog
 
 from ruasr_tel.types import Waveform
 from ruasr_tel.vad.base import Probabilities, VadConfig, VadState
-from ruasr_tel.vad.batcher import VadBatcher
+from ruasr_tel.vad.batcher import VadBatcher, _Entry
 from ruasr_tel.vad.silero import SileroVad
 
 TIMEOUT_S = 10 * float(os.environ.get("RUASR_TEST_TIMEOUT_FACTOR", "1"))
@@ -100,6 +100,25 @@ async def entered(vad: EchoVad) -> None:
     assert await asyncio.to_thread(vad.entered.wait, TIMEOUT_S)
 
 
+async def test_a_source_in_a_hurry_is_scored_alone_between_two_ticks() -> None:
+    vad = EchoVad()
+    batcher = VadBatcher(vad, VadConfig.model_construct(tick_ms=3_600_000))
+    hasty, other = Leg(batcher.new_state()), Leg(batcher.new_state())
+    for leg in (hasty, other):
+        leg.waiting.append(0.25)
+        batcher.add(leg)
+    await batcher.start()
+    await other.until(lambda: other.heard == [0.25])  # the first tick
+    for leg in (hasty, other):
+        leg.waiting.append(0.75)
+    batcher.hurry(hasty)
+    batcher.hurry(Leg(batcher.new_state()))  # not there any more
+    await hasty.until(lambda: hasty.heard == [0.25, 0.75])
+    assert (other.waiting, other.heard) == ([0.75], [0.25])
+    assert vad.batches == [[1, 1], [1]]
+    await batcher.close()
+
+
 async def test_every_window_is_answered_once_and_in_order(setup: Setup) -> None:
     leg = setup.leg(0.0, 0.25)
     await leg.until(lambda: len(leg.heard) == 2)
@@ -131,9 +150,9 @@ async def test_nobody_here_means_no_ticks(setup: Setup, monkeypatch: pytest.Monk
     ticks: list[int] = []
     collect = setup.batcher._collect
 
-    def counted() -> None:
+    def counted(entries: Sequence[_Entry]) -> None:
         ticks.append(1)
-        collect()
+        collect(entries)
 
     monkeypatch.setattr(setup.batcher, "_collect", counted)
     leg = setup.leg(0.5)
