@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.training.alignment import WORST, align
@@ -30,6 +30,7 @@ def test_another_text_is_not_to_be_trusted() -> None:
     st.text("абвдежзийклмнопрстуь ", max_size=12),
     st.lists(st.sampled_from(["a", "b", "pau2", "j", "sch", "t"]), max_size=12),
 )
+@settings(max_examples=40, deadline=None)
 def test_every_letter_ends_and_in_order(text: str, phones: list[str]) -> None:
     found = align(text, phones)
     ends = [found.ends[at] for at, letter in enumerate(text) if letter != " "]

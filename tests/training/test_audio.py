@@ -48,7 +48,7 @@ def test_a_tone_stays_where_it_is_at_8_khz() -> None:
 
 
 @given(SAMPLES)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_levels_are_common_and_never_clip(samples: Samples) -> None:
     result = levelled(samples)
     assert len(result) == len(samples)
@@ -63,7 +63,7 @@ def test_loud_and_soft_speech_come_out_alike() -> None:
 
 
 @given(SAMPLES)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_trimming_cuts_only_the_ends(samples: Samples) -> None:
     result = trimmed(samples)
     if len(result):

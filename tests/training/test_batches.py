@@ -32,7 +32,7 @@ def test_labels_are_numbers_of_tokens() -> None:
 
 
 @given(st.lists(st.integers(1, 5000), max_size=40), st.integers(1, 20000), st.integers(0, 99))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_every_utterance_comes_once_in_a_batch_of_its_length(
     lengths: list[int], most: int, seed: int
 ) -> None:

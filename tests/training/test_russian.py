@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.training.russian import (
@@ -28,6 +28,7 @@ def test_a_clean_text_has_letters_and_single_spaces(text: str, expected: str) ->
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_cleaning_leaves_only_what_the_models_write(text: str) -> None:
     once = clean(text)
     assert set(once) <= {*LETTERS, " "}
@@ -69,6 +70,7 @@ def test_a_number_agrees_with_its_noun(
 
 
 @given(st.integers(0, 10**6))
+@settings(deadline=None)
 def test_the_form_depends_on_the_last_two_digits(number: int) -> None:
     assert plural(number, "1", "2", "5") == plural(number % 100, "1", "2", "5")
     assert counted(number, "день", "дня", "дней").startswith(cardinal(number))

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.training.schedule import Schedule, decay
@@ -14,12 +14,14 @@ def test_the_rate_rises_stays_and_falls() -> None:
 
 
 @given(st.floats(0.5, 1.5), st.floats(0.5, 1.5))
+@settings(deadline=None)
 def test_in_the_end_it_only_falls(one: float, other: float) -> None:
     early, late = sorted([one, other])
     assert PLAN.rate(early, 50) >= PLAN.rate(late, 50) > 0
 
 
 @given(st.floats(0, 1))
+@settings(deadline=None)
 def test_the_changes_grow_within_their_bounds(progress: float) -> None:
     wish = PLAN.wish(progress)
     assert PLAN.first_strength <= wish.strength <= PLAN.last_strength + 1e-9

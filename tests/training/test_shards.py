@@ -17,7 +17,7 @@ def utterance(samples: int = 8000, text: str = "да", voice: str = "она") ->
 
 
 @given(lengths=st.lists(st.integers(1000, 3000), min_size=1, max_size=8))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_what_was_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, lengths: list[int]
 ) -> None:

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.training import spoken
@@ -21,6 +21,7 @@ MAKERS = (spoken.number, spoken.code, spoken.phone, spoken.day, date, spoken.tim
 
 @pytest.mark.parametrize("make", MAKERS)
 @given(seed=st.integers(0, 2**32))
+@settings(deadline=None)
 def test_the_same_seed_says_the_same_clean_words(make: Callable[[Random], str], seed: int) -> None:
     said = make(Random(seed))
     assert said == make(Random(seed))
@@ -29,6 +30,7 @@ def test_the_same_seed_says_the_same_clean_words(make: Callable[[Random], str], 
 
 
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 12))
+@settings(deadline=None)
 def test_digits_are_said_one_by_one(seed: int, count: int) -> None:
     assert len(spoken.digits(Random(seed), count).split()) == count
 

@@ -25,7 +25,7 @@ def test_every_front_end_gives_a_frame_every_10_ms(name: str) -> None:
 
 
 @given(FRAMES, st.integers(0, 2**32), st.floats(0, 1))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_changes_keep_bounds_and_follow_the_seed(frames: int, seed: int, strength: float) -> None:
     before = seen(frames)
     kept = before.copy()
@@ -56,7 +56,7 @@ def test_a_stretch_changes_the_tempo_only() -> None:
 
 
 @given(FRAMES, RNG)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_masks_hide_a_part(frames: int, rng: np.random.Generator) -> None:
     before = seen(frames)
     hidden = views.masked(before, rng)

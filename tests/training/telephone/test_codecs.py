@@ -31,6 +31,7 @@ def snr_db(sound: Waveform, coded: Waveform) -> float:
 
 
 @given(SOUNDS)
+@settings(deadline=None)
 def test_integers_and_back_is_the_sound(sound: Waveform) -> None:
     back = codecs.to_float(codecs.to_int16(sound))
     assert back.dtype == np.float32
@@ -38,7 +39,7 @@ def test_integers_and_back_is_the_sound(sound: Waveform) -> None:
 
 
 @given(SOUNDS, st.sampled_from([*codecs.AMR_PULSES]))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_amr_like_keeps_length_and_stays_finite(sound: Waveform, rate: float) -> None:
     coded = codecs.amr_like(sound, rate)
     assert coded.shape == sound.shape

@@ -45,7 +45,7 @@ def test_a_tilt_and_a_bump_are_in_decibels() -> None:
 
 
 @given(SOUNDS, st.integers(0, 9))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_filters_keep_length_and_stay_finite(sound: Waveform, seed: int) -> None:
     rng, length = np.random.default_rng(seed), line.fft_length(len(sound))
     heard = line.filtered(sound, [Band(300, 4, 3400, 8, 6).response(length)])
@@ -76,7 +76,7 @@ def test_noise_has_its_power_and_colour(colour: float) -> None:
 
 
 @given(SOUNDS, SOUNDS, st.integers(1, 500), st.integers(0, 9))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_babble_is_as_long_as_asked(one: Waveform, two: Waveform, samples: int, seed: int) -> None:
     heard = line.babble(samples, [one, two], np.random.default_rng(seed))
     again = line.babble(samples, [one, two], np.random.default_rng(seed))
@@ -93,7 +93,7 @@ def test_a_mixture_has_the_ratio_asked_for() -> None:
 
 
 @given(SOUNDS, st.floats(-26, 0), st.floats(0, 12))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_levels_are_bounded(sound: Waveform, peak_db: float, clipped_db: float) -> None:
     heard = line.at_level(sound, peak_db, clipped_db)
     assert heard.shape == sound.shape
@@ -108,7 +108,7 @@ def test_clipping_flattens_the_peaks() -> None:
 
 
 @given(SOUNDS, st.floats(0.8, 1.25))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_speed_changes_the_length(sound: Waveform, factor: float) -> None:
     heard = line.faster(sound, factor)
     assert abs(len(heard) - len(sound) / factor) <= 2

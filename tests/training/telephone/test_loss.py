@@ -27,7 +27,7 @@ def test_the_share_and_the_runs_are_as_asked(share: float, burst: float) -> None
 
 
 @given(st.integers(0, 500), st.integers(0, 99))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_the_same_seed_loses_the_same(packets: int, seed: int) -> None:
     assert drawn(packets, 0.1, 2, seed) == drawn(packets, 0.1, 2, seed)
     assert len(drawn(packets, 0.1, 2, seed)) == packets
@@ -38,7 +38,7 @@ def test_nothing_is_lost_at_share_0() -> None:
 
 
 @given(SOUNDS, st.lists(st.booleans(), min_size=13, max_size=13))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_only_lost_packets_change(sound: Waveform, lost: list[bool]) -> None:
     silent, repeated = (f(sound, np.array(lost)) for f in (with_silence, with_repetition))
     for at in range(0, len(sound), 160):
