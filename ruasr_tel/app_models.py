@@ -168,8 +168,9 @@ def language_models(config: Config, model: Model) -> Options:
         config: `engine` is that of this model.
         model: that they are for.
     """
-    asked = _asked_by_profiles(config)
-    return options(model, config.engine.lm, asked.values(), config.engine.lm_width)
+    asked, lm = _asked_by_profiles(config), config.engine.lm
+    chosen = model.entry.lm if lm is None else lm
+    return options(model.folder, chosen, asked.values(), config.engine.lm_width)
 
 
 def _asked_by_profiles(config: Config) -> dict[str, str]:

@@ -134,22 +134,17 @@ class BeamSearch:
                 child = self._child(prefix, token) if mass > 0.0 else None
                 if child is not None:
                     masses.setdefault(child, [0.0, 0.0])[1] += mass
-        kept = nlargest(
-            self._width,
-            masses.items(),
-            key=lambda item: (
-                math.log(item[1][0] + item[1][1]) + item[0].gain if any(item[1]) else -math.inf
-            ),
-        )
+        kept = nlargest(self._width, masses.items(), key=_rank)
         return {prefix: (mass[0], mass[1]) for prefix, mass in kept}
 
     def _child(self, prefix: _Prefix, token: int) -> _Prefix | None:
-        if token not in prefix.children:
+        try:
+            return prefix.children[token]
+        except KeyError:
             step = self._step(prefix.state, token)
-            prefix.children[token] = (
-                None if step is None else _Prefix(prefix, token, step[0], prefix.gain + step[1])
-            )
-        return prefix.children[token]
+            child = None if step is None else _Prefix(prefix, token, step[0], prefix.gain + step[1])
+            prefix.children[token] = child
+            return child
 
     def _step(self, state: int, token: int) -> tuple[int, float] | None:
         """Return the guide's state after all letters of a token and what they gain."""
@@ -183,3 +178,8 @@ class BeamSearch:
 
     def _finish(self, state: int) -> float | None:
         return 0.0 if self._guide is None else self._guide.finish(state)
+
+
+def _rank(item: tuple[_Prefix, list[float]]) -> float:
+    mass = item[1][0] + item[1][1]
+    return math.log(mass) + item[0].gain if mass > 0.0 else -math.inf

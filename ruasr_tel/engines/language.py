@@ -24,9 +24,9 @@ from ruasr_tel.language.text import SPACE, Kind, kind_of
 
 WEIGHTS: Final = {Kind.WORD: 0.4, Kind.CHAR: 0.3}
 BONUSES: Final = {Kind.WORD: 1.0, Kind.CHAR: 0.4}
-"""Where nobody gave others: between the best of prompts and of read sentences (docs/adr/0026)."""
+"""Where nobody gave others: between the best of prompts and of read sentences (docs/adr/0027)."""
 OUTSIDE: Final = -20.0
-"""Natural log of a word's probability that a model of words does not know (docs/adr/0026)."""
+"""Natural log of a word's probability that a model of words does not know (docs/adr/0027)."""
 OUTSIDE_LETTER: Final = -1.0
 """And of each of its letters from the first that no known word has there."""
 LISTED: Final = -12.0
@@ -174,7 +174,7 @@ class _Spellings:
         numbers = np.array([i for i, word in enumerate(model.words) if word not in MARKS])
         spelled = "\n".join(model.words[i] for i in numbers.tolist()).lower().replace("ё", "е")
         letters = {letter: i for i, letter in enumerate(sorted(set(spelled) - {"\n"}), start=1)}
-        of_code = np.zeros(max(map(ord, spelled)) + 1, dtype=np.int64)
+        of_code = np.zeros(max(map(ord, letters)) + 1, dtype=np.int64)
         of_code[[ord(letter) for letter in letters]] = list(letters.values())
         texts = np.array(spelled.split("\n"))
         table = of_code[texts.view(np.uint32).reshape(len(texts), -1)]

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ruasr_tel.engines import calibration
 from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.errors import ConfigError, ModelLoadError
+from ruasr_tel.models import lms
 from ruasr_tel.models.entries import CatalogFile, ModelEntry
 from ruasr_tel.models.probe import (
     ENGINES,
@@ -242,6 +243,8 @@ def to_spec(
         options["features"] = entry.features
     if entry.calibration:
         options[calibration.OPTION] = calibration.write(entry.calibration)
+    if entry.lm:
+        options |= lms.options(model.folder, entry.lm)
     return EngineSpec(
         engine=entry.engine_named(engine),
         model=entry.name,

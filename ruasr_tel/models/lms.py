@@ -7,43 +7,41 @@ from pathlib import Path
 from ruasr_tel.engines import language
 from ruasr_tel.engines.ctc_search import WIDTH
 from ruasr_tel.language.choice import parse, write
-from ruasr_tel.models.catalog import Model
 
 Options = Mapping[str, str | int | float | bool]
 
 
-def find(written: str, model: Model) -> str:
+def find(written: str, folder: Path) -> str:
     """Return language models with the paths of their files.
 
     A name or relative path counts from the model's folder, else from the working directory.
 
     Args:
         written: as `choice.parse` takes it.
-        model: they are for.
+        folder: of the model that they are for.
 
     Raises:
         ConfigError: a number in it is none.
     """
-    return write(replace(one, path=str(_place(one.path, model.folder))) for one in parse(written))
+    return write(replace(one, path=str(_place(one.path, folder))) for one in parse(written))
 
 
 def options(
-    model: Model, lm: str | None = None, others: Iterable[str] = (), width: int = WIDTH
-) -> Options:
+    folder: Path, lm: str, others: Iterable[str] = (), width: int = WIDTH
+) -> dict[str, str | int | float | bool]:
     """Return what an engine is told of language models, with `to_spec`'s options.
 
     Args:
-        model: they are for.
-        lm: for every caller that asks for no other; None: the model's own.
+        folder: of the model that they are for.
+        lm: for every caller that asks for no other.
         others: those that callers may ask for, `DecodeOptions.lm`.
         width: prefixes that the search keeps.
 
     Raises:
         ConfigError: a number in one of them is none.
     """
-    chosen = model.entry.lm if lm is None else lm
-    named = {each: find(each, model) for each in others}
-    return language.options(find(chosen, model) if parse(chosen) else "", named, width)
+    named = {each: find(each, folder) for each in others}
+    return language.options(find(lm, folder) if parse(lm) else "", named, width)
 
 
 def state(told: Options) -> str:

@@ -10,6 +10,7 @@ from tests.bench.calls import calls
 from tests.bench.engine import engine
 from tests.bench.engines import engines, served
 from tests.bench.kill import kill
+from tests.bench.lm import lm
 from tests.bench.load import Broken
 from tests.bench.partials import partials
 from tests.bench.progress import progress
@@ -23,6 +24,7 @@ ROOMS: dict[str, Callable[[], None]] = {
     "audio": audio,
     "frames": frames,
     "engine": engine,
+    "lm": lm,
     "progress": progress,
     "streams": streams,
     "engines": engines,

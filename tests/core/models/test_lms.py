@@ -5,53 +5,47 @@ import pytest
 
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.models import lms
-from ruasr_tel.models.catalog import Catalog, Model
-
-MODELS_DIR = Path(__file__).parents[3] / "models"
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Model:
-    entry = Catalog.load(MODELS_DIR).resolve("ru-mini-ctc-8k").entry
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "own.npz").write_bytes(b"")
-    return Model(entry.model_copy(update={"lm": "own.npz:0.3"}), tmp_path)
+    return tmp_path
 
 
 def test_a_name_is_meant_below_the_model_first(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = tmp_path / "elsewhere"
+    elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    found = lms.find(f"own.npz:0.3 + other.arpa + {tmp_path}/third.arpa:1:2", model)
-    assert found == (f"{tmp_path}/own.npz:0.3 + {elsewhere}/other.arpa + {tmp_path}/third.arpa:1:2")
+    found = lms.find(f"own.npz:0.3 + other.arpa + {folder}/third.arpa:1:2", folder)
+    assert found == f"{folder}/own.npz:0.3 + {elsewhere}/other.arpa + {folder}/third.arpa:1:2"
 
 
 @pytest.mark.parametrize(
-    ("lm", "expected"),
-    [(None, "{}/own.npz:0.3"), ("own.npz", "{}/own.npz"), ("none", ""), ("", "")],
+    ("lm", "expected"), [("own.npz:0.3", "{}/own.npz:0.3"), ("none", ""), ("", "")]
 )
-def test_the_models_own_is_used_unless_another_or_none_is_wanted(
-    model: Model, lm: str | None, expected: str
+def test_the_engine_is_told_the_server_s_and_the_profiles(
+    folder: Path, lm: str, expected: str
 ) -> None:
-    told = lms.options(model, lm, ["none", "own.npz:1"], 16)
-    assert told == {
-        "lm": expected.format(model.folder),
-        "lms": f"none\tnone\nown.npz:1\t{model.folder}/own.npz:1",
+    assert lms.options(folder, lm, ["none", "own.npz:1"], 16) == {
+        "lm": expected.format(folder),
+        "lms": f"none\tnone\nown.npz:1\t{folder}/own.npz:1",
         "lm_width": 16,
     }
 
 
-def test_a_changed_file_changes_the_state(model: Model) -> None:
-    told = lms.options(model)
+def test_a_changed_file_changes_the_state(folder: Path) -> None:
+    told = lms.options(folder, "own.npz")
     before = lms.state(told)
     assert before == lms.state(told)
-    os.utime(model.folder / "own.npz", ns=(1, 1))
+    os.utime(folder / "own.npz", ns=(1, 1))
     assert lms.state(told) != before
-    (model.folder / "own.npz").unlink()
+    (folder / "own.npz").unlink()
     assert "own.npz None" in lms.state(told)
 
 
-def test_what_cannot_be_read_is_said(model: Model) -> None:
+def test_what_cannot_be_read_is_said(folder: Path) -> None:
     with pytest.raises(ConfigError, match="is not FILE"):
-        lms.find("a:b", model)
+        lms.find("a:b", folder)

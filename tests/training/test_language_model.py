@@ -1,0 +1,71 @@
+import gzip
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from models.training import guard
+from models.training.language_model import app, drawn, models, news_words
+from ruasr_tel.errors import ConfigError
+from ruasr_tel.language.text import SPACE, Kind
+
+
+def wheel(folder: Path) -> Path:
+    """A wheel as natasha's is laid out, with a vocabulary of five words."""
+    words = ["В", "ёлка", "елка", "2020", "слово"]
+    counts = b"".join(n.to_bytes(4, "little") for n in (9, 2, 3, 8, 1))
+    content = len(words).to_bytes(4, "little") + counts + "\n".join(words).encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as parts:
+        body = gzip.compress(content)
+        about = tarfile.TarInfo("vocab.bin")
+        about.size = len(body)
+        parts.addfile(about, io.BytesIO(body))
+    path = folder / "natasha.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("natasha/data/emb/navec_news_v1_1B_250K_300d_100q.tar", packed.getvalue())
+    return path
+
+
+def test_words_come_with_their_counts_as_models_spell_them(tmp_path: Path) -> None:
+    assert news_words(wheel(tmp_path)) == {"в": 9, "елка": 5, "слово": 1}
+
+
+def test_another_file_is_no_wheel_of_natasha(tmp_path: Path) -> None:
+    other = tmp_path / "other.whl"
+    other.write_bytes(b"no archive")
+    with pytest.raises(ConfigError, match="not natasha's wheel"):
+        news_words(other)
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("other.py", "")
+    with pytest.raises(ConfigError, match="not natasha's wheel"):
+        news_words(other)
+
+
+def test_frequent_words_are_drawn_more_often_and_every_word_once_at_least() -> None:
+    words = " ".join(drawn({"в": 1000, "редкое": 1}, 200)).split()
+    assert len(words) == 202
+    assert words.count("в") > words.count("редкое") >= 1
+    assert list(drawn({"в": 1000, "редкое": 1}, 200)) == list(drawn({"в": 1000, "редкое": 1}, 200))
+
+
+def test_both_models_know_their_text(tmp_path: Path) -> None:
+    found = models(["новый номер", "номер занят"] * 2, ["слово дело"])
+    assert {"новый", "номер", "занят", "слово", "дело"} <= set(found[Kind.WORD].words)
+    assert SPACE in found[Kind.CHAR].words
+    assert (found[Kind.WORD].order, found[Kind.CHAR].order) == (3, 6)
+
+
+def test_held_out_sentences_never_go_in() -> None:
+    held_out = next(text for text in guard.texts() if len(text.split()) >= 4)
+    with pytest.raises(ConfigError, match=f"a held-out sentence is in the text: {held_out}"):
+        models(["новый номер", held_out], [])
+
+
+def test_the_cure_is_said_in_one_sentence(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["tune", str(tmp_path / "nowhere.whl")])
+    assert result.exit_code == 2
+    assert "is not natasha's wheel" in result.output
