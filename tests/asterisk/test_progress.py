@@ -20,6 +20,7 @@ NETWORKS: dict[str, dict[str, str]] = {
     "busy": {"TONES": "busy", "TAIL": "3"},
     "congestion": {"TONES": "congestion", "TAIL": "3"},
     "information": {"TONES": "info", "TAIL": "4"},
+    "message": {"TONES": "ring", "TAIL": "2.5", "SAY": f"{VOICE}/vm-intro"},
     "machine": {"TONES": "ring", "TAIL": "7.5", "GREETING": GREETING},
     "person": {"TONES": "ring", "TAIL": "2.5", "GREETING": f"{VOICE}/agent-loggedoff"},
 }
@@ -87,6 +88,16 @@ async def test_a_tone_says_that_nobody_answered(
     kinds, outcome = await heard(suite, dialled[door, network])
     assert kinds == [kind]
     assert outcome == DialOutcome(AnsweredBy.NETWORK, {kind: 1}, None, None, None, None)
+
+
+async def test_a_message_before_the_answer_is_told(
+    suite: Suite, dialled: Placed, door: str, note: Note
+) -> None:
+    note("message")
+    kinds, outcome = await heard(suite, dialled[door, "message"])
+    assert kinds == [Progress.RINGBACK, Progress.VOICEMAIL]
+    assert outcome.answered_by is AnsweredBy.MACHINE
+    assert outcome.before == {Progress.RINGBACK: 1}
 
 
 async def test_rings_a_greeting_and_a_beep_are_a_machine(
