@@ -42,11 +42,23 @@ def test_rates_of_two_lines_as_table_json_and_picture(manifest: Path, tmp_path: 
     assert ElementTree.fromstring(picture.read_text("utf-8")).tag.endswith("svg")
 
 
+def test_greedy_and_led_search_stand_in_one_report(manifest: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "out.json"
+    lms = ("--lm", "none", "--lm", "letters.npz:0.25:0.4 + words.npz")
+    result = run(manifest, "--conditions", "clean", *lms, "--json", figures)
+    assert (result.exit_code, result.stderr) == (0, "")
+    names = ["clean, lm none", "clean, lm letters.npz + words.npz"]
+    found = json.loads(figures.read_text("utf-8"))
+    assert list(found["conditions"]) == list(found["texts"][0]["heard"]) == names
+    assert all(f"| {name} |" in result.stdout for name in names)
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [
         (("--conditions", "clean,opus"), "--conditions takes clean, alaw, gsm, loss1"),
         (("--conditions", ","), "--conditions takes clean"),
+        (("--conditions", "clean", "--lm", "nowhere.arpa"), "nowhere.arpa is not there; make it"),
         (("--profile", "none"), "none"),
         (("--model", "none"), "none"),
         (("--conditions", "clean", "--plot", "/nowhere/at/all.svg"), "cannot be written"),
