@@ -93,7 +93,9 @@ class Server:
         self.urls: dict[str, str] = {}
         self.events: list[Line] = []
         self.log: list[Line] = []
+        self.words: list[str] = []
         self.ready = False
+        self._over = False
         self._more = threading.Condition()
         self._readers = [
             threading.Thread(target=self._read, args=(stream, take), daemon=True)
@@ -120,8 +122,11 @@ class Server:
 
         Raises:
             TimeoutError: they are not.
+            RuntimeError: the server has ended instead; shows what it said.
         """
-        self.until(lambda: self.ready, "`ready`")
+        self.until(lambda: self.ready or self._over, "`ready`")
+        if not self.ready:
+            raise RuntimeError(f"the server ended at its start: {self.words[-5:]}")
 
     def of(self, event: str, call_id: str | None = None) -> list[Line]:
         """Return the events of one kind so far, of one call or of all."""
@@ -172,11 +177,15 @@ class Server:
             with self._more:
                 take(line.rstrip("\n"))
                 self._more.notify_all()
+        with self._more:
+            self._over = True
+            self._more.notify_all()
 
     def _take_event(self, line: str) -> None:
         self.events.append(json.loads(line))
 
     def _take_said(self, line: str) -> None:
+        self.words.append(line)
         if line.startswith("{"):
             self.log.append(json.loads(line))
         elif address := re.fullmatch(r"(\w+) ((?:ws|tcp)://\S+)", line):
