@@ -68,7 +68,7 @@ def test_every_command_line_is_one_that_ruasr_tel_takes(page: str, words: list[s
 def test_the_readme_shows_every_command() -> None:
     shown = {words[0] for words in commands(ROOT / "README.md", "ruasr-tel")}
     daily = {"serve", "call", "transcribe", "doctor", "models", "config"}
-    assert shown == daily | {"bench", "install-service"}
+    assert shown == daily | {"bench", "history", "install-service", "lm"}
 
 
 def targets() -> set[str]:
