@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-"}
 
 _table: dict[tuple[str, str], str] = {}
+_hangs: list[str] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,6 +43,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for door in doors:
         row = [_table.get((door, case), "").ljust(len(case)) for case in cases]
         terminalreporter.line(door.ljust(width) + "  ".join(row))
+    for what in _hangs:
+        terminalreporter.line(f"Asterisk itself hung during {what}; the calls were placed again")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -62,7 +65,7 @@ async def suite() -> AsyncIterator[Suite]:
     try:
         await house.open()
         await asterisk.start()
-        yield Suite(house, asterisk, without)
+        yield Suite(house, asterisk, without, _hangs)
     finally:
         await asterisk.stop()
         await house.close()

@@ -128,6 +128,28 @@ class Asterisk:
         if self._writer is not None:
             self._writer.close()
 
+    def signal(self, number: int) -> None:
+        """Send its process a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def answers(self) -> bool:
+        """Return whether it can still list its channels; a hung Asterisk cannot."""
+        listing = await asyncio.create_subprocess_exec(
+            *("chroot", "--userspec=asterisk:asterisk", str(self._root)),
+            *("asterisk", "-C", f"{self._inside}/etc/asterisk.conf", "-rx", "core show channels"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                said, _ = await listing.communicate()
+        except TimeoutError:
+            listing.kill()
+            await listing.wait()
+            return False
+        return b"active channel" in said
+
     def forget(self) -> None:
         """Remove its files."""
         shutil.rmtree(self._folder, ignore_errors=True)

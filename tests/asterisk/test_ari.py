@@ -17,6 +17,7 @@ from tests.asterisk.ari_calls import (
     Spoken,
 )
 from tests.asterisk.ari_strangers import STRANGERS
+from tests.asterisk.pbx import PlacedCall
 from tests.asterisk.waves import PROMPT, Suite
 from tests.e2e.letters import character_error, transcripts
 
@@ -49,7 +50,13 @@ async def calls(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def spoken(calls: tuple[str, AriCalls]) -> Spoken:
-    return await calls[1].spoken(calls[0])
+    encapsulation, at = calls
+
+    async def wave() -> Spoken:
+        await at.connected()
+        return await at.spoken(encapsulation)
+
+    return await at.suite.again_if_it_hangs(encapsulation, wave)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -204,7 +211,12 @@ async def test_a_killed_server_clears_up_after_itself_and_serves_again(
 async def test_thirty_calls_at_once(calls: tuple[str, AriCalls], note: Note) -> None:
     note(f"{CROWD} calls")
     at = calls[1]
-    crowd = await at.crowd()
+
+    async def wave() -> list[PlacedCall]:
+        await at.connected()
+        return await at.crowd()
+
+    crowd = await at.suite.again_if_it_hangs(f"{CROWD} calls, {calls[0]}", wave)
     assert len({await at.heard(call) for call in crowd}) == CROWD
     heard: dict[str, list[str]] = {leg: [] for leg in SAID}
     for call in crowd:
