@@ -23,7 +23,7 @@ class ListeningHost(ThreadHost):
     """Remembers what it was asked."""
 
     def __init__(self) -> None:
-        options = {"closed_lists": True, "hotwords": True, "alternatives": 3}
+        options = {"closed_lists": True, "hotwords": True, "alternatives": 3, "lms": True}
         super().__init__(create(EngineSpec("scripted", "scripted", options=options)))
         self.asked: list[DecodeOptions] = []
 
@@ -86,7 +86,7 @@ async def test_the_profile_asks_and_the_final_has_all_readings() -> None:
     assert final.alternatives[0].score == -1.0
 
 
-async def test_partials_ask_for_the_same_but_for_other_readings() -> None:
+async def test_partials_ask_for_the_same_but_for_other_readings_and_language_models() -> None:
     host, recorder = ListeningHost(), Recorder()
     eager = Profile(partials=PartialsConfig(first_ms=100, interval_ms=100))
     asked = DecodeOptions(("да",), boost=2.0, alternatives=3)
@@ -98,7 +98,7 @@ async def test_partials_ask_for_the_same_but_for_other_readings() -> None:
             leg.push(speech[:1600])
             await asyncio.wait_for(leg.backlog_below(0.033), TIMEOUT_S)
         await asyncio.wait_for(call.end("hangup"), TIMEOUT_S)
-    assert set(host.asked) == {DecodeOptions(("да",), boost=2.0), asked}
+    assert set(host.asked) == {DecodeOptions(("да",), boost=2.0, lm="none"), asked}
 
 
 async def test_a_door_can_ask_what_the_engine_can_do() -> None:
