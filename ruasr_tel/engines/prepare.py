@@ -12,6 +12,7 @@ import numpy as np
 from ruasr_tel.audio.resample import resample
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, Hypothesis
 from ruasr_tel.errors import DecodeError
+from ruasr_tel.language.choice import NONE
 from ruasr_tel.types import Samples, Waveform
 
 SHORTEST_S = 0.1
@@ -104,5 +105,6 @@ def fit(options: DecodeOptions, info: EngineInfo) -> DecodeOptions:
     closed = closed and bool(phrases)
     boost = options.boost if phrases and not closed else PLAIN.boost
     alternatives = max(1, min(options.alternatives, info.alternatives))
-    lm = options.lm if info.lms else PLAIN.lm
+    own = info.lm or NONE  # asking for what it does anyway keeps nobody out of a batch
+    lm = options.lm if info.lms and options.lm != own else PLAIN.lm
     return DecodeOptions(phrases, closed, boost, alternatives, options.patient, lm)

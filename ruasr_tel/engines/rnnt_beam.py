@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ruasr_tel.engines.base import DecodeOptions, Hypothesis
 from ruasr_tel.engines.ctc import Vocabulary
+from ruasr_tel.engines.ctc_search import FLOOR_LOG_PROB
 from ruasr_tel.engines.nearest import keep_to_list
 from ruasr_tel.engines.phrases import START, Preferred, clean, fold, unspellable
 from ruasr_tel.engines.rnnt import (
@@ -32,8 +33,6 @@ WIDTH: Final = 4
 """Texts kept after each frame (sherpa-onnx's max_active_paths)."""
 ALTERNATIVES_MAX: Final = 4
 """No more readings than texts are kept."""
-FLOOR_LOG_PROB: Final = -8.0
-"""A symbol less probable than this is not looked at (as in ctc_search.py)."""
 
 
 @dataclass(frozen=True, slots=True)

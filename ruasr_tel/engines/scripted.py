@@ -11,7 +11,7 @@ resampler would change it). Options of its spec:
     delay_per_audio_s    seconds per second of audio on top, default 0
     answer               `words` (default) or `measure`: the text is `отсчётов <n> пик <peak>`, so
                          that a test can tell segments apart
-    hotwords, closed_lists, alternatives, lms
+    hotwords, closed_lists, alternatives, lm
                          as in EngineInfo, default none: the first words become the preferred
                          phrases, in order; of a closed list the phrase is heard whose number is the
                          count of words, with match 1, or with match 0 `[unk]` if it is listed, else
@@ -89,7 +89,8 @@ class ScriptedEngine:
             hotwords=bool(options.get("hotwords", False)),
             closed_lists=bool(options.get("closed_lists", False)),
             alternatives=int(options.get("alternatives", 1)),
-            lms=bool(options.get("lms", False)),
+            lm=str(options.get("lm", "")),
+            lms="lm" in options,
             streaming=bool(options.get("streaming", False)),
             chunk_s=float(options.get("chunk_s", 0.0)),
         )

@@ -23,7 +23,7 @@ class ListeningHost(ThreadHost):
     """Remembers what it was asked."""
 
     def __init__(self) -> None:
-        options = {"closed_lists": True, "hotwords": True, "alternatives": 3, "lms": True}
+        options = {"closed_lists": True, "hotwords": True, "alternatives": 3, "lm": "calls"}
         super().__init__(create(EngineSpec("scripted", "scripted", options=options)))
         self.asked: list[DecodeOptions] = []
 

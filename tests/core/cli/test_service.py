@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from ruasr_tel.cli import service
 from ruasr_tel.cli.root import app
-from ruasr_tel.cli.service import CONFIG, ENVIRONMENT, UNIT, plan_system, plan_user, write
+from ruasr_tel.cli.service import CONFIG, ENVIRONMENT, HIDDEN, UNIT, plan_system, plan_user, write
 from ruasr_tel.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
@@ -36,12 +36,10 @@ def test_the_system_unit_starts_this_installation_and_is_else_the_packaged_one()
     assert "MODEL_NAME" in plan.files[ENVIRONMENT]
 
 
-@pytest.mark.parametrize(
-    "place", ["/home/ann/ruasr", "/root/ruasr", "/tmp/ruasr", "/var/tmp/ruasr"]
-)
-def test_what_the_unit_cannot_see_is_refused(place: str) -> None:
+@pytest.mark.parametrize("place", HIDDEN)
+def test_what_the_unit_cannot_see_is_refused(place: Path) -> None:
     with pytest.raises(ConfigError, match="which the service may not see"):
-        plan_system(Path(place, "bin/ruasr-tel"), None)
+        plan_system(place / "venv/bin/ruasr-tel", None)
 
 
 def test_a_users_unit_has_nothing_that_needs_root(tmp_path: Path) -> None:

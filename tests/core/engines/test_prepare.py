@@ -101,6 +101,9 @@ CLOSED = replace(ASKED, closed=True)
         (CLOSED, {"closed_lists": True}, DecodeOptions(CLOSED.phrases, closed=True)),
         (CLOSED, {"closed_lists": True, "alternatives": 9}, replace(CLOSED, boost=PLAIN.boost)),
         (DecodeOptions(closed=True, alternatives=0), {"closed_lists": True}, PLAIN),
+        (DecodeOptions(lm="none"), {"lms": True}, PLAIN),
+        (DecodeOptions(lm="none"), {"lms": True, "lm": "calls"}, DecodeOptions(lm="none")),
+        (DecodeOptions(lm="calls"), {"lms": True, "lm": "calls"}, PLAIN),
     ],
 )
 def test_an_engine_is_asked_only_what_it_can_do(
