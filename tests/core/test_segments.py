@@ -23,8 +23,9 @@ class ListeningHost(ThreadHost):
     """Remembers what it was asked."""
 
     def __init__(self) -> None:
-        options = {"closed_lists": True, "hotwords": True, "alternatives": 3, "lm": "calls"}
-        super().__init__(create(EngineSpec("scripted", "scripted", options=options)))
+        can: dict[str, bool | int | str] = {"closed_lists": True, "hotwords": True}
+        can |= {"alternatives": 3, "lm": "calls"}
+        super().__init__(create(EngineSpec("scripted", "scripted", options=can)))
         self.asked: list[DecodeOptions] = []
 
     async def decode(
