@@ -101,9 +101,11 @@ class Seat:
 
     Attributes:
         call: the call.
+        dialogue: who else is in it.
         joined: whether others were there before it.
         number: 0-based, of the channels of the call.
         member: the channel.
+        late_s: seconds of the call before it came.
         finals: how many its legs had.
         legs: its own ones.
     """
