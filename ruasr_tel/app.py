@@ -75,9 +75,7 @@ async def serving(config: Config) -> AsyncIterator[Running]:
         calls = Calls(config.calls, profiles, parts.recognisers, parts.batcher, publish, metrics)
         stack.push_async_callback(calls.close)
         await calls.start()
-        if config.metrics.enabled:
-            stack.push_async_callback(asyncio.to_thread, metrics.close)
-            _log.info("metrics served", url=_serve_metrics(metrics, config))
+        _serve_metrics(stack, metrics, config)
         ears = Ears(parts.recognisers, parts.batcher, profiles)
         recordings = await stack.enter_async_context(jobs(config, store, ears, metrics))
         if recordings is not None:
@@ -97,10 +95,7 @@ async def serving(config: Config) -> AsyncIterator[Running]:
             urls,
         )
         reload = Reload(config, parts.recognisers, profiles)
-        if config.control.enabled:
-            control = Control(config.control.path(), reload.use)
-            stack.push_async_callback(control.close)
-            await control.start()
+        await _take_commands(stack, config, reload)
         doors |= _make_doors(config, server)
         stack.push_async_callback(_drain, doors, calls)
         for door in doors.values():
@@ -206,9 +201,19 @@ async def _drain(doors: dict[str, Door], calls: Calls) -> None:
     await asyncio.gather(*(door.close() for door in doors.values()))
 
 
-def _serve_metrics(metrics: Metrics, config: Config) -> str:
+async def _take_commands(stack: AsyncExitStack, config: Config, reload: Reload) -> None:
+    if config.control.enabled:
+        control = Control(config.control.path(), reload.use)
+        stack.push_async_callback(control.close)
+        await control.start()
+
+
+def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, config: Config) -> None:
+    if not config.metrics.enabled:
+        return
+    stack.push_async_callback(asyncio.to_thread, metrics.close)
     try:
-        return metrics.serve(config.metrics)
+        _log.info("metrics served", url=metrics.serve(config.metrics))
     except OSError as error:
         host, port = config.metrics.host, config.metrics.port
         raise PortTaken(
