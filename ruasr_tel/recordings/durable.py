@@ -14,7 +14,6 @@ import asyncio
 import contextvars
 import functools
 import logging
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +34,7 @@ from dbos._queue import QueueRateLimit  # the type of a public argument, not exp
 from sqlalchemy.engine import make_url
 
 from ruasr_tel.errors import ConfigError
+from ruasr_tel.store.sqlite_file import make_file
 
 T = TypeVar("T")
 
@@ -203,7 +203,9 @@ class Durable:
 
     def _launch(self) -> None:
         _send_logs_our_way()
-        _prepare(self._url)
+        url = make_url(self._url)
+        if url.get_backend_name() == "sqlite" and url.database:
+            make_file(Path(url.database))
         config: DBOSConfig = {
             "name": "ruasr-tel",
             "system_database_url": self._url,
@@ -345,19 +347,6 @@ def _parts(key: str) -> tuple[str, str, int]:
     kind, _, rest = key.partition(":")
     id, _, attempt = rest.rpartition(":")
     return kind, id, int(attempt)
-
-
-def _prepare(url: str) -> None:
-    """Make an SQLite database keep a write-ahead log: readers and the writer then do not wait."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        return
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(parsed.database)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
 
 
 def _send_logs_our_way() -> None:

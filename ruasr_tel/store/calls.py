@@ -21,7 +21,8 @@ from ruasr_tel.events import (
     Progress,
     Word,
 )
-from ruasr_tel.store.database import BUSY_S, Database, cut, now_utc, paged
+from ruasr_tel.store.database import Database, cut, now_utc, paged
+from ruasr_tel.store.sqlite_file import BUSY_S
 from ruasr_tel.store.tables import Call, HeardProgress, Leg, PressedKey, Segment, fold
 from ruasr_tel.store.values import CallHistory, CallRow, LegRow, Page
 from ruasr_tel.types import CallId, LegId

@@ -1,6 +1,7 @@
 """One database, SQLite or PostgreSQL: connections, transactions, migrations, pages."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,10 +17,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ruasr_tel.errors import BadCursor, ConfigError, StoreError
 from ruasr_tel.store.migrations import upgrade
+from ruasr_tel.store.sqlite_file import BUSY_S, make_file
 from ruasr_tel.store.tables import Base, to_json_text
 
-BUSY_S = 5.0
-"""Wait for another writer of the same SQLite file; our own transactions take milliseconds."""
 CONNECT_S = 10.0
 """Wait for PostgreSQL to answer; asyncpg alone would wait a minute."""
 MAX_PAGE = 1000
@@ -54,6 +54,7 @@ class Database:
         self, url: str, *, now: Callable[[], datetime] = now_utc, busy_s: float = BUSY_S
     ) -> None:
         self._url = usable(url)
+        self._busy_s = busy_s
         self.now = now
         self._engine = _engine(self._url, busy_s)
         self._writer = self._engine.execution_options(writes=True)
@@ -75,12 +76,12 @@ class Database:
             StoreError: it cannot be reached or changed; the message says where it is.
         """
         try:
-            if self._url.get_backend_name() == "sqlite":
-                await asyncio.to_thread(_make_file, Path(self._url.database or ""))
+            if self.is_file:
+                await asyncio.to_thread(make_file, Path(self._url.database or ""), self._busy_s)
             async with self._writer.begin() as connection:
                 await _one_at_a_time(connection)
                 await connection.run_sync(upgrade)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError) as error:
             await self.close()
             raise StoreError(
                 f"the database {self.shown_url} cannot be opened: {cause(error)}; "
@@ -208,10 +209,9 @@ def _engine(url: URL, busy_s: float) -> AsyncEngine:
 
 
 def _set_up_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
-    """Readers do not wait for the writer (WAL), and what is deleted is overwritten."""
+    """See to it that what is deleted is overwritten, and that rows go with their owners."""
     connection.isolation_level = None  # we say BEGIN ourselves, see below
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
@@ -234,15 +234,6 @@ async def _one_at_a_time(connection: AsyncConnection) -> None:
         await connection.exec_driver_sql(
             f"SELECT pg_advisory_xact_lock({int.from_bytes(b'ruasr')})"
         )
-
-
-def _make_file(path: Path) -> None:
-    """Make the file readable to its owner alone: it holds what people said, and secrets.
-
-    SQLite gives its -wal and -shm files the same rights (sqlite.org/wal.html).
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600, exist_ok=True)
 
 
 def cause(error: BaseException) -> str:

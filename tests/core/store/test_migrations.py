@@ -77,13 +77,17 @@ async def test_opening_again_changes_nothing(url: str, store: Store) -> None:
 
 async def test_servers_that_start_at_once_make_one_set_of_tables(url: str) -> None:
     stores = [Store(url) for _ in range(4)]
-    async with asyncio.timeout(TIMEOUT_S):
-        opened = await asyncio.gather(*(store.open() for store in stores), return_exceptions=True)
-    assert opened == [None] * 4
-    await stores[0].add_recording("a", order(), START)
-    assert await stores[3].recording("a") is not None
-    for store in stores:
-        await store.close()
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            opened = await asyncio.gather(
+                *(store.open() for store in stores), return_exceptions=True
+            )
+        assert opened == [None] * 4
+        await stores[0].add_recording("a", order(), START)
+        assert await stores[3].recording("a") is not None
+    finally:
+        for store in stores:
+            await store.close()
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(url: str) -> None:
