@@ -21,6 +21,7 @@ from ruasr_tel.notify import Heartbeat, Notifier
 from ruasr_tel.plugins import Door, Server, adapters
 from ruasr_tel.reload import Reload
 from ruasr_tel.sinks import Fanout
+from ruasr_tel.sockets import held_sockets
 
 _log = structlog.get_logger(__name__)
 
@@ -102,6 +103,12 @@ async def serving(config: Config) -> AsyncIterator[Running]:
             await door.start()
         for name, url in urls().items():
             _log.info("door open", door=name, url=url)
+        for name in held_sockets().keys() - doors.keys():
+            _log.warning(
+                "connections to a socket unit will wait in vain",
+                unit=name,
+                cure="stop it, or let its FileDescriptorName= be an enabled door",
+            )
         yield Running(urls(), calls, parts, reload)
 
 

@@ -1,8 +1,11 @@
-"""What listening doors do alike with TCP sockets: name them, and notice a peer that vanished."""
+"""What listening doors do alike with TCP sockets: get them, name them, notice a lost peer."""
 
 import asyncio
 import errno
+import os
 import socket
+import struct
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ruasr_tel.errors import ConfigError, PortTaken
@@ -19,10 +22,58 @@ KEEPALIVE: Final = (
 """A vanished peer is noticed after 2 minutes, without a word of any protocol."""
 
 
+FIRST_HELD: Final = 3
+"""The first descriptor that a service manager hands over (sd_listen_fds(3))."""
+
+
+def held_sockets(
+    environ: Mapping[str, str] | None = None, pid: int | None = None
+) -> dict[str, int]:
+    """Return descriptors of listening sockets that the service manager holds for us, by name.
+
+    A connect then succeeds while no server runs, and waits for the next one (docs/adr/0028).
+
+    Args:
+        environ: LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES of sd_listen_fds(3); None: our own.
+        pid: ours; sockets for another process are none of ours.
+    """
+    environ = os.environ if environ is None else environ
+    count = environ.get("LISTEN_FDS", "")
+    if environ.get("LISTEN_PID") != str(pid or os.getpid()) or not count.isdigit():
+        return {}
+    names = environ.get("LISTEN_FDNAMES", "").split(":")
+    return dict(zip(names, range(FIRST_HELD, FIRST_HELD + int(count)), strict=False))
+
+
+def listening_at(door: str, host: str, port: int) -> dict[str, Any]:
+    """Return where to listen for a door, as the event loop's `create_server` takes it.
+
+    Args:
+        door: its name below `doors:`; a socket of that name that the service manager holds goes
+            before host and port.
+        host: address or name.
+        port: 0 for a free one.
+
+    Raises:
+        OSError: what the manager handed over is no socket.
+    """
+    held = held_sockets().get(door)
+    if held is None:
+        return {"host": host, "port": port, "backlog": BACKLOG}
+    return {"sock": socket.socket(fileno=os.dup(held)), "backlog": BACKLOG}
+
+
 def keep_alive(transport: asyncio.BaseTransport) -> None:
     """Have the kernel notice when the peer of a TCP connection vanishes."""
     for option in KEEPALIVE:
         transport.get_extra_info("socket").setsockopt(*option)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Cut a connection off so that its peer sees an error, not an end (RST instead of FIN)."""
+    linger = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, for 0 s
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    transport.abort()
 
 
 def peer_name(address: Any) -> str:

@@ -22,7 +22,7 @@ from websockets.typing import Subprotocol
 
 from ruasr_tel.errors import ConfigError, Overloaded, ProtocolError
 from ruasr_tel.metrics import Metrics
-from ruasr_tel.sockets import BACKLOG, cannot_listen, keep_alive, peer_name, url_of
+from ruasr_tel.sockets import cannot_listen, keep_alive, listening_at, peer_name, url_of
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
@@ -296,8 +296,6 @@ class Listener:
         try:
             self._server = await serve(
                 self._handle,
-                self._host,
-                self._port,
                 create_connection=LeavingConnection,
                 compression=None,
                 select_subprotocol=self._select_subprotocol,
@@ -306,11 +304,11 @@ class Listener:
                 close_timeout=self._manners.close_timeout_s,
                 max_size=self._manners.max_message_bytes,
                 logger=quiet_logger(),
-                backlog=BACKLOG,
+                **listening_at(self._door, self._host, self._port),
             )
         except OSError as error:
             raise cannot_listen(self._door, self.url, error) from error
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._host, self._port = self._server.sockets[0].getsockname()[:2]
 
     async def stop_accepting(self) -> None:
         """Answer new handshakes with HTTP 503 from now on; running conversations go on."""

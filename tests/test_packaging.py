@@ -76,6 +76,7 @@ def test_it_brings_models_examples_and_the_unit(wheel: zipfile.ZipFile) -> None:
         "models/silero-vad/silero_vad_op18_ifless.onnx",
         "configs/minimal.yaml",
         "systemd/ruasr-tel.service",
+        "systemd/ruasr-tel.socket",
         "dialplan_examples/asterisk/audiosocket.conf",
     } <= files
 

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from ruasr_tel.call import CallsConfig
+from ruasr_tel.plugins import adapters
+from ruasr_tel.sockets import BACKLOG
+from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 
 FOLDER = Path(__file__).parents[1] / "systemd"
 UNIT = FOLDER / "ruasr-tel.service"
+SOCKET = FOLDER / "ruasr-tel.socket"
 EXPOSURE = 2.0
 """The worst that `systemd-analyze security` may say: 0 is fully contained, 10 is root."""
 
@@ -54,12 +58,20 @@ def test_with_cuda_it_is_contained_still(tmp_path: Path) -> None:
 
 
 @needs_systemd
-def test_systemd_knows_every_word_of_it(tmp_path: Path) -> None:
-    copy = tmp_path / UNIT.name
+def test_systemd_knows_every_word_of_them(tmp_path: Path) -> None:
+    copies = [tmp_path / each.name for each in (UNIT, SOCKET)]
     text = UNIT.read_text("utf-8").replace("ExecStart=ruasr-tel", "ExecStart=/bin/true")
-    copy.write_text(text, "utf-8")
-    said = analyze("verify", "--man=no", str(copy))
-    assert not [line for line in said.splitlines() if str(copy) in line or UNIT.name in line], said
+    copies[0].write_text(text, "utf-8")
+    copies[1].write_text(SOCKET.read_text("utf-8"), "utf-8")
+    said = analyze("verify", "--man=no", *map(str, copies))
+    assert not [line for line in said.splitlines() if "ruasr-tel" in line], said
+
+
+def test_the_socket_unit_is_where_the_audiosocket_door_is() -> None:
+    held, door = settings(SOCKET), AudioSocketConfig()
+    assert held["ListenStream"] == f"{door.host}:{door.port}"
+    assert held["FileDescriptorName"] in adapters()
+    assert int(held["Backlog"]) == BACKLOG
 
 
 def test_systemd_waits_longer_than_the_server_drains() -> None:

@@ -14,6 +14,7 @@ from ruasr_tel.errors import ConfigError
 from ruasr_tel.models.catalog import default_models_dir
 
 UNIT = "ruasr-tel.service"
+SOCKET = "ruasr-tel.socket"
 ENVIRONMENT = Path("/etc/default/ruasr-tel")
 CONFIG = Path("/etc/ruasr-tel/ruasr.yaml")
 SYSTEM_UNITS = Path("/etc/systemd/system")
@@ -58,13 +59,15 @@ class Plan:
     """What is to be written.
 
     Attributes:
-        files: text by path; one that is there already is kept, but for the unit.
-        unit: which of them is the unit.
+        files: text by path; one that is there already is kept, but for the units.
+        unit: which of them is the service.
+        socket: which of them holds its port for it, where the operator enables that.
         then: commands for the operator to run afterwards.
     """
 
     files: dict[Path, str]
     unit: Path
+    socket: Path
     then: tuple[str, ...]
 
 
@@ -80,7 +83,7 @@ def install_service(
         bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")
     ] = False,
 ) -> None:
-    """Write a systemd unit that runs this installation, and the file of its environment."""
+    """Write systemd units that run this installation, and the file of its environment."""
     with one_sentence():
         executable = Path(sys.executable).parent / "ruasr-tel"
         home = Path.home()
@@ -115,13 +118,14 @@ def plan_system(executable: Path, config: Path | None) -> Plan:
     )
     files = {
         SYSTEM_UNITS / UNIT: unit,
+        SYSTEM_UNITS / SOCKET: (folder / SOCKET).read_text("utf-8"),
         ENVIRONMENT: (folder / "environment.example").read_text("utf-8"),
     }
     if config is None:
         minimal = folder.parent / "configs/minimal.yaml"
         files[CONFIG] = minimal.read_text("utf-8")
     commands = ("systemctl daemon-reload", f"systemctl enable --now {UNIT}")
-    return Plan(files, SYSTEM_UNITS / UNIT, commands)
+    return Plan(files, SYSTEM_UNITS / UNIT, SYSTEM_UNITS / SOCKET, commands)
 
 
 def plan_user(executable: Path, config: Path | None, home: Path) -> Plan:
@@ -133,18 +137,20 @@ def plan_user(executable: Path, config: Path | None, home: Path) -> Plan:
     command = f"{_quoted(executable)} serve"
     if config is not None:
         command += f" --config {_quoted(config.absolute())}"
-    unit = home / ".config/systemd/user" / UNIT
-    example = (unit_folder() / "environment.example").read_text("utf-8")
+    units, packaged = home / ".config/systemd/user", unit_folder()
     files = {
-        unit: _start(USER_UNIT, command),
-        home / ".config/ruasr-tel/environment": example,
+        units / UNIT: _start(USER_UNIT, command),
+        units / SOCKET: (packaged / SOCKET).read_text("utf-8"),
+        home / ".config/ruasr-tel/environment": (packaged / "environment.example").read_text(
+            "utf-8"
+        ),
     }
     commands = (
         "systemctl --user daemon-reload",
         f"systemctl --user enable --now {UNIT}",
         "loginctl enable-linger  # so that it runs while you are logged out",
     )
-    return Plan(files, unit, commands)
+    return Plan(files, units / UNIT, units / SOCKET, commands)
 
 
 def write(plan: Plan) -> None:
@@ -154,7 +160,7 @@ def write(plan: Plan) -> None:
         ConfigError: a file cannot be written.
     """
     for path, text in plan.files.items():
-        if path != plan.unit and path.exists():
+        if path not in (plan.unit, plan.socket) and path.exists():
             err.print(f"kept {path}", markup=False)
             continue
         try:

@@ -99,6 +99,10 @@ class House:
         """Stop it as systemd does; running calls are ended in each door's own way."""
         assert await self._end(signal.SIGTERM) == 0, self.log[-20:]
 
+    async def is_stopping(self) -> None:
+        """Wait until a server that was told to stop takes no new call."""
+        await self._until(lambda: self.log[-1]["event"] == "stopping", "`stopping`")
+
     async def kill(self) -> None:
         """Kill it; nobody is told."""
         self._lost |= set(self._running())

@@ -57,3 +57,18 @@ async def test_a_call_that_has_somewhere_else_to_go_is_heard(
     await suite.house.ended(call_id)
     text = await suite.house.get(f"/v1/calls/{call_id}?format=text")
     assert character_error(text, transcripts()[f"{PROMPT}.wav"]) < WORST
+
+
+async def test_a_server_that_stops_refuses_calls_and_ends_none(
+    suite: Suite, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("door", SORRY)
+    record_property("case", "stopping")
+    first, later = await suite.stopping()
+    assert suite.house.text(first.call_id)
+    assert (await suite.house.ended(first.call_id)).reason == "eof"
+    for each in ("9001", "9002", "9005"):
+        assert later[each].variables["TRYSTATUS"] == "FAILED"
+    for each in ("9003", "9004"):
+        # Asterisk may have sent the UUID before the reset arrives, which is an answer to it
+        assert later[each].variables["DIALSTATUS"] in ("CHANUNAVAIL", "ANSWER")

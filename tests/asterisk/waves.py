@@ -40,9 +40,8 @@ LONGEST_S = 10
 UNSERVED = (*DOORS, "9002", "9005")
 """What is dialled while there is no server."""
 ALONE = ("9001", "9002", "9003", "9004", "9005")
-"""By AudioSocket, so one after the other while there is no server: with several at once Asterisk
-22.10.1 closed descriptors of other channels, whose calls then never ended ("Unable to write to
-alert pipe … Bad file descriptor" in its log, one run of three)."""
+"""By AudioSocket, so one after the other while there is no server: Asterisk closes the descriptor
+of a refused connect twice, the second time perhaps another channel's (docs/adr/0028)."""
 ENDLESS = ("9001", "9003", "9023", "9032")
 """One extension of each way in that has no end of its own before that."""
 
@@ -156,6 +155,26 @@ class Suite:
         finally:
             await self.house.open(max_call_s=LONGEST_S)
         return calls, later
+
+    async def stopping(self) -> tuple[PlacedCall, dict[str, PlacedCall]]:
+        """Stop the server under a call; let others come by AudioSocket while that one goes on.
+
+        Return the former and the latter.
+        """
+        await self.house.close()
+        await self.house.open(drain_s=END_S)
+        first = self.asterisk.place("9001", PROMPT, tail=END_S)
+        await self._speaks(first)
+        closing = asyncio.create_task(self.house.close())
+        try:
+            await self.house.is_stopping()
+            later = {each: self.asterisk.place(each, "digits/8", tail=4) for each in ALONE}
+            await self.ends(list(later.values()))
+        finally:
+            self.asterisk.hang_up(first)
+            await closing
+            await self.house.open()
+        return first, later
 
     def endless(self) -> dict[str, PlacedCall]:
         """Let callers come who never hang up."""

@@ -5,7 +5,15 @@ import socket
 import pytest
 
 from ruasr_tel.errors import ConfigError, PortTaken
-from ruasr_tel.sockets import KEEPALIVE, cannot_listen, keep_alive, peer_name, url_of
+from ruasr_tel.sockets import (
+    KEEPALIVE,
+    cannot_listen,
+    held_sockets,
+    keep_alive,
+    listening_at,
+    peer_name,
+    url_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +56,31 @@ def test_a_kept_connection_asks_for_its_peer() -> None:
     with socket.socket() as sock:
         keep_alive(asyncio.BaseTransport({"socket": sock}))
         assert [sock.getsockopt(level, name) for level, name, _value in KEEPALIVE] == [1, 60, 10, 6]
+
+
+@pytest.mark.parametrize(
+    ("environ", "held"),
+    [
+        ({}, {}),
+        ({"LISTEN_PID": "7", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "a"}, {"a": 3}),
+        ({"LISTEN_PID": "7", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "b:a"}, {"b": 3, "a": 4}),
+        ({"LISTEN_PID": "8", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "a"}, {}),
+        ({"LISTEN_PID": "7", "LISTEN_FDS": "many", "LISTEN_FDNAMES": "a"}, {}),
+        ({"LISTEN_PID": "7", "LISTEN_FDNAMES": "a"}, {}),
+    ],
+)
+def test_sockets_that_the_manager_holds_have_names(
+    environ: dict[str, str], held: dict[str, int]
+) -> None:
+    assert held_sockets(environ, pid=7) == held
+
+
+def test_a_held_socket_goes_before_host_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        monkeypatch.setattr("ruasr_tel.sockets.held_sockets", lambda: {"door": made.fileno()})
+        with listening_at("door", "192.0.2.1", 1)["sock"] as sock:
+            assert sock.getsockname() == made.getsockname()
+        made.getsockname()  # closing ours leaves theirs open
+    other = listening_at("other", "192.0.2.1", 1)
+    assert (other["host"], other["port"]) == ("192.0.2.1", 1)
+    assert "sock" not in other

@@ -38,17 +38,23 @@ class Dialled:
     async def play(
         self, server: Server, door: str, pace: float = 1.0, profile: str | None = None
     ) -> None:
-        """Play it into a door to its end.
+        """Play it into a door of a server to its end.
 
         Raises:
             OSError: nobody listens there.
             ProtocolError: the server refused or dropped the call.
         """
+        await self.play_to(server.urls[door], door, pace, profile)
+
+    async def play_to(
+        self, url: str, door: str, pace: float = 1.0, profile: str | None = None
+    ) -> None:
+        """Play it to where a door listens, or will; like `play`."""
         phone = adapters()[door].phone
         assert phone is not None
         await phone.play(
             PhoneCall(
-                server.urls[door],
+                url,
                 self.call_id,
                 self.samples,
                 RATE_HZ,

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -63,6 +64,30 @@ def call(*words: str | Path) -> "subprocess.Popen[str]":
     )
 
 
+@dataclass(frozen=True, slots=True)
+class HeldSocket:
+    """A listening socket as a service manager holds it (sd_listen_fds(3)).
+
+    Attributes:
+        name: FileDescriptorName= of its unit.
+        fd: its descriptor in this process.
+    """
+
+    name: str
+    fd: int
+
+    @property
+    def hand_over(self) -> tuple[str, ...]:
+        """The command that runs another one with this socket."""
+        become = (
+            "import os, sys; os.dup2(int(sys.argv[1]), 3);"
+            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1');"
+            "os.environ.update(LISTEN_FDNAMES=sys.argv[2]);"
+            "os.execv(sys.argv[3], sys.argv[3:])"
+        )
+        return sys.executable, "-c", become, str(self.fd), self.name
+
+
 class Server:
     """A running server.
 
@@ -70,10 +95,11 @@ class Server:
     standard error; threads read both, and tests wait for what they need.
 
     Args:
+        held: a listening socket that it is given as systemd gives the one of a socket unit.
         settings: keys and values, as `--set` takes them.
     """
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, held: HeldSocket | None = None, **settings: object) -> None:
         given = {
             "doors.vosk_ws.port": 0,
             "doors.audiosocket.port": 0,
@@ -82,8 +108,10 @@ class Server:
             "log.format": "json",
         } | {name.replace("__", "."): value for name, value in settings.items()}
         words = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+        command = [*RUASR_TEL, "serve", *words]
         self.process = subprocess.Popen(
-            [*RUASR_TEL, "serve", *words],
+            command if held is None else [*held.hand_over, *command],
+            pass_fds=() if held is None else (held.fd,),
             cwd=ROOT,
             env=environment(),
             stdout=subprocess.PIPE,
@@ -195,17 +223,17 @@ class Server:
 
 
 @contextmanager
-def running(**settings: object) -> Iterator[Server]:
+def running(held: HeldSocket | None = None, **settings: object) -> Iterator[Server]:
     """Run a server; at the end it is stopped, and killed if it does not stop."""
-    with starting(**settings) as server:
+    with starting(held, **settings) as server:
         server.until_ready()
         yield server
 
 
 @contextmanager
-def starting(**settings: object) -> Iterator[Server]:
+def starting(held: HeldSocket | None = None, **settings: object) -> Iterator[Server]:
     """Run a server that need not be ready yet."""
-    server = Server(**settings)
+    server = Server(held, **settings)
     try:
         yield server
         if server.process.poll() is None:

@@ -32,12 +32,18 @@ def status_of_a_handshake(server: Server) -> int:
         client.close()
 
 
-def connects(server: Server) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", server.port("audiosocket")), TIMEOUT_S).close()
-    except ConnectionRefusedError:
-        return False
-    return True
+def resets(server: Server) -> bool:
+    """Whether the AudioSocket door cuts a new connection off."""
+    port = server.port("audiosocket")
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as connection:
+        connection.settimeout(0.1)
+        try:
+            connection.recv(1)
+        except ConnectionResetError:
+            return True
+        except TimeoutError:
+            return False
+    raise AssertionError("neither reset nor left waiting")
 
 
 @pytest.mark.parametrize("door", ["vosk_ws", "audiosocket"])
@@ -48,7 +54,7 @@ async def test_a_running_call_ends_with_its_last_final_and_new_ones_are_refused(
         await asyncio.to_thread(server.until, lambda: bool(server.of("SpeechStarted")), "speech")
         server.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(3 * TIMEOUT_S):
-            while await asyncio.to_thread(connects, server):
+            while not await asyncio.to_thread(resets, server):
                 pass
             assert await asyncio.to_thread(status_of_a_handshake, server) == 503
             assert not playing.done()

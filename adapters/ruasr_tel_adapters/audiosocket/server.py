@@ -1,14 +1,14 @@
 """The AudioSocket door: a TCP listener, and one timer that paces silence for all its calls."""
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 import structlog
 
 from ruasr_tel.call import Calls
 from ruasr_tel.live import check_profile
 from ruasr_tel.metrics import Metrics
-from ruasr_tel.sockets import BACKLOG, cannot_listen, url_of
+from ruasr_tel.sockets import cannot_listen, listening_at, reset, url_of
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.session import Session
 from ruasr_tel_adapters.wires.audiosocket import FRAME_S
@@ -27,6 +27,14 @@ def create(config: AudioSocketConfig, calls: Calls, metrics: Metrics) -> "AudioS
     return AudioSocketDoor(config, calls, metrics)
 
 
+class Refusal(asyncio.Protocol):
+    """A connection that is reset at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Reset it."""
+        reset(cast(asyncio.Transport, transport))
+
+
 class AudioSocketDoor:
     """Listens for a PBX; every connection is one call.
 
@@ -43,14 +51,16 @@ class AudioSocketDoor:
         self._sessions: set[Session] = set()
         self._log = structlog.get_logger(__name__)
         self._server: asyncio.Server | None = None
+        self._host = config.host
         self._port = config.port
+        self._accepting = True
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
 
     @property
     def url(self) -> str:
         """Where it listens: `tcp://127.0.0.1:9092`."""
-        return url_of("tcp", self._config.host, self._port)
+        return url_of("tcp", self._host, self._port)
 
     async def start(self) -> None:
         """Begin to listen.
@@ -61,21 +71,25 @@ class AudioSocketDoor:
         """
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(
-                self._session, self._config.host, self._config.port, backlog=BACKLOG
-            )
+            where = listening_at("audiosocket", self._host, self._port)
+            self._server = await loop.create_server(self._connected, **where)
         except OSError as error:
             raise cannot_listen("audiosocket", self.url, error) from error
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._host, self._port = self._server.sockets[0].getsockname()[:2]
 
     async def stop_accepting(self) -> None:
-        """Close the listener: a connect is refused from now on, running calls go on."""
-        if self._server is not None:
-            self._server.close()  # not wait_closed: from Python 3.12 it waits for the calls too
+        """Reset new connections from now on; running calls go on.
+
+        For a dialplan a reset is what a refused connect is, but Asterisk's own descriptors survive
+        it (docs/adr/0028).
+        """
+        self._accepting = False
 
     async def close(self) -> None:
         """Hand every running call back to its PBX (0x00) and wait for the last finals."""
         await self.stop_accepting()
+        if self._server is not None:
+            self._server.close()  # not wait_closed: from Python 3.12 it waits for the calls too
         while sessions := tuple(self._sessions):
             for session in sessions:
                 session.hang_up("drain")
@@ -84,8 +98,10 @@ class AudioSocketDoor:
             self._timer.cancel()
             self._timer = None
 
-    def _session(self) -> Session:
+    def _connected(self) -> asyncio.Protocol:
         """Make the protocol of a new connection, and wake the timer."""
+        if not self._accepting:
+            return Refusal()
         loop = asyncio.get_running_loop()
         if self._timer is None:
             self._due_s = loop.time() + FRAME_S

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from ruasr_tel.plugins import Server
-from ruasr_tel.sockets import BACKLOG, cannot_listen, url_of
+from ruasr_tel.sockets import cannot_listen, listening_at, url_of
 from ruasr_tel_adapters.rest.api import API, Api
 from ruasr_tel_adapters.rest.audio import OUTLINES, Outlines
 from ruasr_tel_adapters.rest.config import RestConfig
@@ -46,13 +46,14 @@ class RestDoor:
     def __init__(self, config: RestConfig, server: Server) -> None:
         self._config = config
         self._app = make_app(config, server)
+        self._host = config.host
         self._port = config.port
         self._runner: web.AppRunner | None = None
 
     @property
     def url(self) -> str:
         """Where it listens: `http://127.0.0.1:49153`."""
-        return url_of("http", self._config.host, self._port)
+        return url_of("http", self._host, self._port)
 
     async def start(self) -> None:
         """Begin to listen.
@@ -69,14 +70,12 @@ class RestDoor:
             handle_signals=False,
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._config.host, self._config.port, backlog=BACKLOG)
         try:
-            await site.start()
+            await self._site(self._runner).start()
         except OSError as error:
             await self._runner.cleanup()
             raise cannot_listen("rest", self.url, error) from error
-        address: tuple[str, int] = self._runner.addresses[0]
-        self._port = address[1]
+        self._host, self._port = self._runner.addresses[0][:2]
 
     async def stop_accepting(self) -> None:
         """Refuse new recordings and calls with 503 from now on; reading goes on."""
@@ -89,3 +88,7 @@ class RestDoor:
         await self._app[SOCKETS].close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _site(self, runner: web.AppRunner) -> web.BaseSite:
+        where = listening_at("rest", self._host, self._port)
+        return web.SockSite(runner, **where) if "sock" in where else web.TCPSite(runner, **where)

@@ -32,7 +32,7 @@ def test_the_system_unit_starts_this_installation_and_is_else_the_packaged_one()
     changed = set(unit.splitlines()) ^ set(packaged.splitlines())
     assert {line.partition("=")[0] for line in changed} == {"ExecStart"}
     assert setting(unit, "EnvironmentFile") == [f"-{ENVIRONMENT}"]
-    assert list(plan.files) == [plan.unit, ENVIRONMENT, CONFIG]
+    assert list(plan.files) == [plan.unit, plan.socket, ENVIRONMENT, CONFIG]
     assert "MODEL_NAME" in plan.files[ENVIRONMENT]
 
 
