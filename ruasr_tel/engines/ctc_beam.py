@@ -255,16 +255,26 @@ def _match(said: Sequence[_Said], free: _Said) -> float:
 
 def _together(found: Sequence[Hypothesis], options: DecodeOptions) -> Hypothesis:
     """Return the best of several readings, with the others if they were asked for."""
-    distinct = list({one.text: one for one in reversed(found)}.values())[::-1]
+    distinct: dict[str, Hypothesis] = {}
+    for one in found:
+        distinct.setdefault(one.text, one)
     if not distinct:
         return Hypothesis("", log_probs=())
+    best, *others = distinct.values()
     most = min(options.alternatives, ALTERNATIVES_MAX)
-    return replace(distinct[0], alternatives=tuple(distinct[1:most]))
+    return replace(best, alternatives=tuple(others[: most - 1]))
 
 
 def _respell(tokens: Sequence[str], text: str) -> tuple[str, ...]:
-    """Return tokens with the letters of `text`, which has the same ones but for their spelling."""
+    """Return tokens with the letters of `text`, which are the same but for their spelling.
+
+    Punctuation, which a list has none of, becomes a space.
+    """
     letters = iter(text.replace(" ", ""))
-    return tuple(
-        "".join(char if char in " ▁" else next(letters) for char in token) for token in tokens
-    )
+
+    def respelled(char: str) -> str:
+        if char.isalnum():
+            return next(letters)
+        return char if char == "▁" else " "
+
+    return tuple("".join(map(respelled, token)) for token in tokens)

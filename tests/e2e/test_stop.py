@@ -34,15 +34,15 @@ def status_of_a_handshake(server: Server) -> int:
 
 def resets(server: Server) -> bool:
     """Whether the AudioSocket door cuts a new connection off."""
-    port = server.port("audiosocket")
-    with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as connection:
-        connection.settimeout(0.1)
-        try:
+    address = "127.0.0.1", server.port("audiosocket")
+    try:
+        with socket.create_connection(address, TIMEOUT_S) as connection:
+            connection.settimeout(0.1)
             connection.recv(1)
-        except ConnectionResetError:
-            return True
-        except TimeoutError:
-            return False
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
     raise AssertionError("neither reset nor left waiting")
 
 

@@ -239,15 +239,15 @@ def test_the_model_in_use_is_not_removed_by_accident(models: Path, at: tuple[str
     assert run("remove", "mini", "--force", *used).exit_code == 0
 
 
-def interrupted(process: "subprocess.Popen[bytes]") -> bytes:
-    """Press Ctrl-C, again if need be: Python drops one that comes in a finaliser (`__del__`)."""
-    for _ in range(3):
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.communicate(timeout=5.0)[1]
-    raise TimeoutError
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let processes hear Ctrl-C: where a shell runs the tests in the background they would not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_installs_nothing_and_the_next_attempt_goes_on(
     models: Path, at: tuple[str, ...], hub: Hub
 ) -> None:
@@ -260,7 +260,8 @@ def test_ctrl_c_installs_nothing_and_the_next_attempt_goes_on(
         while not any(each.stat().st_size for each in staging.rglob("*.part")):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 assert process.wait(0.05) is None
-        told = interrupted(process)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 1
     assert b"interrupted: nothing was installed; the same goes on" in told
     assert not (models / "mini").exists()

@@ -1,4 +1,5 @@
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,22 +20,25 @@ VOCABULARY = Vocabulary((*LETTERS, "<blk>"), BLANK)
 FRAME_S = 0.04
 
 
-def heard(text: str, sure: float = 0.9, also: str | None = None) -> Posteriors:
+def heard(
+    text: str, sure: float = 0.9, also: str | None = None, letters: str = LETTERS
+) -> Posteriors:
     """Posteriors of a text, a frame of each letter and a blank after it.
 
     Args:
         text: the text.
         sure: probability of each letter; most of the rest goes to `also`.
         also: another text of the same length.
+        letters: of the model; its blank comes after them.
     """
     rows = []
     for one, other in zip(text, also or text, strict=True):
-        row = np.full(BLANK + 1, 1e-4)
-        row[LETTERS.index(other)] += 1 - sure
-        row[LETTERS.index(one)] += sure
+        row = np.full(len(letters) + 1, 1e-4)
+        row[letters.index(other)] += 1 - sure
+        row[letters.index(one)] += sure
         rows.append(row)
-        silence = np.full(BLANK + 1, 1e-4)
-        silence[BLANK] = 1.0
+        silence = np.full(len(letters) + 1, 1e-4)
+        silence[-1] = 1.0
         rows.append(silence)
     probs = np.array(rows)
     log_probs: LogProbs = np.log(probs / probs.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -126,6 +130,16 @@ def test_silence_matches_a_closed_list_with_no_words(decoder: BeamCtc) -> None:
     silence = Posteriors(np.log(rows).astype(np.float32), FRAME_S)
     found = decoder.decode(silence, DecodeOptions(phrases=("да",), closed=True))
     assert (found.text, found.tokens, found.match) == ("", (), 1.0)
+
+
+@pytest.mark.parametrize("said", ["да, нет.", ",", "да,нет", ", да"])
+def test_punctuation_that_a_model_writes_is_none_of_a_list(said: str) -> None:
+    letters = LETTERS + ",."
+    decoder = BeamCtc(Vocabulary((*letters, "<blk>"), len(letters)))
+    options = DecodeOptions(phrases=("Да", "Нет"), closed=True)
+    found = decoder.decode(heard(said, letters=letters), options)
+    assert found.text == " ".join(map(str.capitalize, re.findall("[а-я]+", said)))
+    assert consistent(found)
 
 
 def test_a_closed_list_with_unk_lets_other_things_pass_as_unk(decoder: BeamCtc) -> None:
