@@ -33,6 +33,19 @@ def spoken_prompts() -> list[Prompt]:
     return found
 
 
+def noisy(prompt: Prompt, snr_db: float = 3.0) -> Waveform:
+    """Return a prompt in white noise, always the same, so that it is heard with mistakes."""
+    power = float(np.mean(prompt.samples**2))
+    noise = np.random.default_rng(1).standard_normal(len(prompt.samples), np.float32)
+    return prompt.samples + noise * np.float32(np.sqrt(power / 10 ** (snr_db / 10)))
+
+
+def lost_words(heard: str, said: str) -> list[str]:
+    """Return the words that were said and not heard."""
+    words = heard.split()
+    return [word for word in said.split() if word not in words]
+
+
 def letter_errors(heard: str, said: str) -> int:
     """Return the Levenshtein distance."""
     row = list(range(len(said) + 1))

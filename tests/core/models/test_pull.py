@@ -40,7 +40,8 @@ def test_a_model_is_installed_with_its_manifest(catalog: Catalog, hub: Hub) -> N
     assert manifest is not None
     assert (manifest.model, manifest.source) == ("mini", "owner/mini@main")
     assert len(tried) == 1
-    assert told == [f"2 file(s), 4.3 MB, from {hub.url}", "loading it for a try"]
+    megabytes = len(hub.files[MODEL]) / 1e6
+    assert told == [f"2 file(s), {megabytes:.1f} MB, from {hub.url}", "loading it for a try"]
     assert seen(catalog) == {"catalog.yaml", "mini"}
     assert verify(model) == "2 digest(s) written down when it came from owner/mini@main"
 
