@@ -8,9 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from models.training import guard
-from models.training.language_model import app, drawn, models, news_words
+from models.training.audio import read_wav, to_8k
+from models.training.language_model import app, drawn, models, news_words, rates
+from models.training.shards import Utterance
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.language.text import SPACE, Kind
+from ruasr_tel.models.catalog import Catalog, default_models_dir, to_spec
+from tests.core.engines.prompts import WAV
 
 
 def wheel(folder: Path) -> Path:
@@ -63,6 +67,17 @@ def test_held_out_sentences_never_go_in() -> None:
     held_out = next(text for text in guard.texts() if len(text.split()) >= 4)
     with pytest.raises(ConfigError, match=f"a held-out sentence is in the text: {held_out}"):
         models(["новый номер", held_out], [])
+
+
+def test_noise_makes_a_network_err_on_what_it_knows_by_heart() -> None:
+    spec = to_spec(Catalog.load(default_models_dir()).resolve("ru-mini-ctc-8k"))
+    lines = (WAV.parent / "transcripts.tsv").read_text("utf-8").splitlines()[:3]
+    heard = [
+        Utterance(to_8k(*read_wav(WAV / name)), text, "prompt")
+        for name, _, text in (line.split("\t") for line in lines)
+    ]
+    words = [float(rates(spec, "none", heard, snr_db).split(" / ")[0]) for snr_db in (40.0, -5.0)]
+    assert words[0] + 20 < words[1]
 
 
 def test_the_cure_is_said_in_one_sentence(tmp_path: Path) -> None:
