@@ -115,10 +115,16 @@ def masks_padding(session: Any) -> bool:
 
     A conformer that was exported from a batch of one may have lost its masks.
     """
-    random = np.random.default_rng(0)
+    # int8 scales are per batch, which changes a little of everything, and sometimes a whole token
+    # (in one of three with one of our models); attention to padding changes a lot of each.
+    return float(np.median([_changed(session, seed) for seed in range(3)])) < 0.1
+
+
+def _changed(session: Any, seed: int) -> float:
+    """Return how much of what is heard in noise padding changes, as a share of all of it."""
+    random = np.random.default_rng(seed)
     short, long = (random.normal(-6, 3, (MEL_BINS, count)).astype(np.float32) for count in (80, 99))
     alone = run(session, [short])[0]
     together = run(session, [short, long], bucketed=True)[0][:1]
     cut = together[tuple(slice(0, size) for size in alone.shape)]
-    # int8 scales are per batch, which changes a little of everything; attention to padding a lot.
-    return bool(np.abs(cut - alone).mean() < 0.1 * np.abs(alone).mean())
+    return float(np.abs(cut - alone).mean() / np.abs(alone).mean())
