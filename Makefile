@@ -42,8 +42,9 @@ lm: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check kenlm
 	$(BIN)/python -m pytest -rs tests/core/language tests/core/engines/test_language.py tests/core/cli/test_lm.py
 
+# What takes long for what it shows: a server killed again and again, three hours of silence, training where torch is there.
 slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -rs
 
 # Needs root and Debian's debootstrap; the first time it makes a chroot of 0.5 GB (RUASR_TEST_ASTERISK, else
 # ~/.cache/ruasr_tel/asterisk) from the machine's own mirror. Skipped with the reason where it cannot.

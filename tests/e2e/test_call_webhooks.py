@@ -151,6 +151,7 @@ async def three_calls(own: Server, receiver: Receiver) -> None:
     assert texts[0] == texts[1] == texts[2]
 
 
+@pytest.mark.slow
 async def test_the_end_of_a_call_is_told_though_the_server_was_killed_in_it(
     tmp_path: Path, receiver: Receiver
 ) -> None:

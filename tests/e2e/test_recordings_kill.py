@@ -23,7 +23,7 @@ from aiohttp import web
 from ruasr_tel.testing import TIMEOUT_S, phrase
 from tests.core.recordings.sounds import write_wav
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 SERVER = Path(__file__).with_name("recordings_server.py")
 JOBS = int(os.environ.get("RUASR_KILL_JOBS", "20"))
