@@ -147,7 +147,7 @@ class AriCalls:
 
     async def killed(self) -> Killed:
         """Kill the server in mid-call, call while it is not there, start it again."""
-        during = self.place()
+        during = self.place(tail=15.0)  # the next server may want a second before the call goes on
         await self._in_mid_word(during, lambda: None)
         await self.suite.house.kill()
         left = await self.ours()
