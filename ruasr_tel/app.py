@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -101,14 +101,7 @@ async def serving(config: Config) -> AsyncIterator[Running]:
         stack.push_async_callback(_drain, doors, calls)
         for door in doors.values():
             await door.start()
-        for name, url in urls().items():
-            _log.info("door open", door=name, url=url)
-        for name in held_sockets().keys() - doors.keys():
-            _log.warning(
-                "connections to a socket unit will wait in vain",
-                unit=name,
-                cure="stop it, or let its FileDescriptorName= be an enabled door",
-            )
+        _say_open(urls())
         yield Running(urls(), calls, parts, reload)
 
 
@@ -206,6 +199,17 @@ async def _drain(doors: dict[str, Door], calls: Calls) -> None:
     if not await calls.idle(calls.config.drain_s):
         _log.warning("calls still running are ended", calls=len(calls))
     await asyncio.gather(*(door.close() for door in doors.values()))
+
+
+def _say_open(urls: Mapping[str, str]) -> None:
+    for name, url in urls.items():
+        _log.info("door open", door=name, url=url)
+    for name in held_sockets().keys() - urls.keys():
+        _log.warning(
+            "connections to a socket unit will wait in vain",
+            unit=name,
+            cure="stop it, or let its FileDescriptorName= be an enabled door",
+        )
 
 
 async def _take_commands(stack: AsyncExitStack, config: Config, reload: Reload) -> None:
