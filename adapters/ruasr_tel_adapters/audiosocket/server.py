@@ -8,13 +8,14 @@ import structlog
 from ruasr_tel.call import Calls
 from ruasr_tel.live import check_profile
 from ruasr_tel.metrics import Metrics
-from ruasr_tel.sockets import cannot_listen, listening_at, reset, url_of
+from ruasr_tel.sockets import cannot_listen, listening_at, peer_name, reset, url_of
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.session import Session
 from ruasr_tel_adapters.wires.audiosocket import FRAME_S
 
 MAX_LATE_S: Final = 0.1
 """A late timer makes up for at most this: frames sent at once crowd Asterisk's queue."""
+_log = structlog.get_logger(__name__)
 
 
 def create(config: AudioSocketConfig, calls: Calls, metrics: Metrics) -> "AudioSocketDoor":
@@ -28,10 +29,20 @@ def create(config: AudioSocketConfig, calls: Calls, metrics: Metrics) -> "AudioS
 
 
 class Refusal(asyncio.Protocol):
-    """A connection that is reset at once."""
+    """A connection that is reset at once.
+
+    Args:
+        metrics: counts it.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Reset it."""
+        """Reset it, and say so."""
+        self._metrics.calls.labels("audiosocket", "refused").inc()
+        peer = peer_name(transport.get_extra_info("peername"))
+        _log.warning("audiosocket refused", peer=peer, error="the server is stopping")
         reset(cast(asyncio.Transport, transport))
 
 
@@ -49,7 +60,6 @@ class AudioSocketDoor:
         self._calls = calls
         self._metrics = metrics
         self._sessions: set[Session] = set()
-        self._log = structlog.get_logger(__name__)
         self._server: asyncio.Server | None = None
         self._host = config.host
         self._port = config.port
@@ -101,7 +111,7 @@ class AudioSocketDoor:
     def _connected(self) -> asyncio.Protocol:
         """Make the protocol of a new connection, and wake the timer."""
         if not self._accepting:
-            return Refusal()
+            return Refusal(self._metrics)
         loop = asyncio.get_running_loop()
         if self._timer is None:
             self._due_s = loop.time() + FRAME_S
@@ -118,5 +128,5 @@ class AudioSocketDoor:
             try:
                 session.tick(now_s)
             except Exception:  # noqa: BLE001 - one session's bug must not silence the others
-                self._log.exception("audiosocket tick failed")
+                _log.exception("audiosocket tick failed")
                 session.fail()

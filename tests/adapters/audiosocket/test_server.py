@@ -249,13 +249,18 @@ async def test_after_stop_accepting_running_calls_go_on_and_new_ones_are_reset()
         phone = await Phone(port).dial()
         await phone.hear(323)
         await door.stop_accepting()
-        with pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), capture_logs() as logs:
             await (await Phone(port).connect()).hear_the_end()
         phone.talk()
         await phone.hear(323)
         phone.hang_up()
         call = await ended(calls, phone.uuid)
+        labels = {"door": "audiosocket", "outcome": "refused"}
+        refused = door._metrics.registry.get_sample_value("ruasr_calls_total", labels)
     assert len(calls.all) == 1
+    (said,) = (one for one in logs if one["event"] == "audiosocket refused")
+    assert (said["log_level"], said["error"]) == ("warning", "the server is stopping")
+    assert refused == 1
     assert call.ended == ["eof"]
     assert len(call.leg.audio) == 160
 
