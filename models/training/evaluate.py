@@ -19,6 +19,8 @@ from ruasr_tel.errors import ConfigError
 CONDITIONS = ("clean", "alaw", "gsm", "loss3")
 UNSEEN = "irina/manifest.tsv"
 """Under the evaluation's folder: a synthetic voice never trained on (the step `unseen`)."""
+STAMPS = "stamps/manifest.tsv"
+"""The same: a real voice never trained on (the step `stamps`)."""
 Figures: TypeAlias = Mapping[str, Any]
 """What `bench wer --json` writes."""
 
@@ -53,6 +55,7 @@ def tasks(folder: Path, lm: Path | None) -> tuple[list[Task], list[str]]:
     sets = {
         "held-out prompts": (guard.PROMPTS, "asterisk-core-sounds-ru-wav is not installed"),
         "held-out festvox sentences": (guard.FESTVOX, "festvox-ru is not installed"),
+        "unseen real voice": (folder / STAMPS, "the step `stamps` has not been run"),
         "unseen synthetic voice": (folder / UNSEEN, "the step `unseen` has not been run"),
     }
     found: list[Task] = []

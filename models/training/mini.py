@@ -112,7 +112,7 @@ def _train(folder: Path, minutes: float) -> None:
         folder=folder / "run",
         shards=folder / "shards",
         minutes=minutes,
-        size=Size(d=96, d2=128, n1=1, n2=2, n3=1),
+        size=Size(d=96, heads=4, fine=1, middle=1, last=1),
         schedule=schedule,
         weights={"prompts": 4.0},
         processes=_PROCESSES,

@@ -1,17 +1,17 @@
-"""The network: GigaAM's CTC interface on convolutions alone.
+"""The network: GigaAM's CTC interface on the encoder of Whisper.
 
-`(features (B, 64, T), lengths (B,)) -> log probabilities (B, T/4, 34)`, the blank last. Blocks are
-ConvNeXt's (Liu et al. 2022) with squeeze-and-excitation over the speech; the middle ones run at an
-eighth of the frame rate with one skip around them: more parameters and a wider view for the same
-arithmetic. Of the 64 bins the lower 46 are read, those below 4 kHz, and each utterance's own level
-is taken out, so that the line's gain and the caller's loudness cancel.
+`(features (B, 64, T), lengths (B,)) -> log probabilities (B, T/4, 34)`, the blank last. Two
+convolutions and a few transformer blocks hear 50 frames a second, as Whisper's do (Radford et al.
+2022); then two frames become one, and the blocks after it cost half. Of the 64 bins the lower 46
+are read, those below 4 kHz, and each utterance's own level is taken out of every bin, so that the
+line's gain and tilt, the caller's loudness and the front end cancel.
 
-Not for streaming: the level and the excitation look at the whole utterance, and the convolutions
-look as far ahead as back.
+Not for streaming: the level and the attention look at the whole utterance.
 
 The names of the modules are those in the checkpoints.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,32 +26,28 @@ HEARD_BINS = 46
 _LOWEST = -16.0  # log of float32's epsilon, rounded: what silence gives
 _SCALE = 0.3  # log-mel to about unit variance
 _LOUD_SLOPE = 2.0  # how clearly louder frames set the level
+_LONGEST_PERIOD = 10_000
+_HIDDEN = -1e4  # added to the attention of what lies behind an utterance
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large the network is.
+    """How large the network is; the defaults are Whisper base's.
 
     Attributes:
-        d: width of the outer blocks.
-        d2: of the middle ones.
-        n1: blocks before the middle.
-        n2: blocks in the middle.
-        n3: blocks after it.
-        k: width of the outer convolutions, in frames of 40 ms.
-        k2: of the middle ones, in frames of 80 ms.
-        e: expansion inside a block.
+        d: width of the blocks.
+        heads: of the attention; they share the width.
+        fine: blocks at 50 frames a second.
+        middle: blocks at 25 before the first output, which is for training only.
+        last: blocks after it.
         drop: share of dropped activations.
     """
 
-    d: int = 192
-    d2: int = 256
-    n1: int = 2
-    n2: int = 10
-    n3: int = 2
-    k: int = 11
-    k2: int = 11
-    e: int = 3
+    d: int = 512
+    heads: int = 8
+    fine: int = 2
+    middle: int = 2
+    last: int = 2
     drop: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -60,25 +56,26 @@ class Size:
 
 
 class Block(nn.Module):
-    """One ConvNeXt block: x (B, T, D), mask (B, T, 1), frames (B, 1) to (B, T, D)."""
+    """One transformer block, normalised before: x (B, T, D), bias (B, 1, 1, T) to (B, T, D)."""
 
-    def __init__(self, d: int, k: int, size: Size, *, excited: bool) -> None:
+    def __init__(self, size: Size) -> None:
         super().__init__()
-        self.dw = nn.Conv1d(d, d, k, padding=k // 2, groups=d)
-        self.ln = nn.LayerNorm(d)
-        self.up, self.down = nn.Linear(d, d * size.e), nn.Linear(d * size.e, d)
-        squeeze = (nn.Linear(d, d // 4), nn.ReLU(), nn.Linear(d // 4, d))
-        self.se = nn.Sequential(*squeeze) if excited else None
+        d = size.d
+        self.heads = size.heads
+        self.ln1, self.qkv, self.proj = nn.LayerNorm(d), nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.ln2, self.up, self.down = nn.LayerNorm(d), nn.Linear(d, 4 * d), nn.Linear(4 * d, d)
         self.drop = nn.Dropout(size.drop)
-        self.scale = nn.Parameter(torch.full((d,), 0.5))
 
-    def forward(self, x: Tensor, mask: Tensor, frames: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """Return the block's sum with its input."""
-        y = self.dw((x * mask).transpose(1, 2)).transpose(1, 2)
-        y = self.down(self.drop(functional.relu(self.up(self.ln(y)))))
-        if self.se is not None:
-            y = y * torch.sigmoid(self.se((y * mask).sum(1) / frames))[:, None]
-        return x + y * self.scale
+        batch, frames, d = x.shape
+        query, key, value = (
+            each.reshape(batch, frames, self.heads, d // self.heads).transpose(1, 2)
+            for each in self.qkv(self.ln1(x)).chunk(3, -1)
+        )
+        mixed = functional.scaled_dot_product_attention(query, key, value, bias.to(query.dtype))
+        x = x + self.drop(self.proj(mixed.transpose(1, 2).reshape(batch, frames, d)))
+        return x + self.drop(self.down(functional.gelu(self.up(self.ln2(x)))))
 
 
 class Network(nn.Module):
@@ -91,22 +88,19 @@ class Network(nn.Module):
     def __init__(self, size: Size) -> None:
         super().__init__()
         self.size = size
-        d, d2 = size.d, size.d2
-        self.c1 = nn.Conv1d(HEARD_BINS, d // 2, 5, stride=2, padding=2)
-        self.c2 = nn.Conv1d(d // 2, d, 5, stride=2, padding=2)
-        self.ln0 = nn.LayerNorm(d)
-        self.b1 = _blocks(size.n1, d, size.k, size, excited=True)
-        self.lnd, self.dn = nn.LayerNorm(d), nn.Linear(2 * d, d2)
-        self.b2 = _blocks(size.n2, d2, size.k2, size, excited=True)
-        self.lnm, self.mid = nn.LayerNorm(d2), nn.Linear(d2, 2 * len(TOKENS))
-        self.upl = nn.Linear(d2, 2 * d)
-        self.b3 = _blocks(size.n3, d, size.k, size, excited=False)
-        self.ln1 = nn.LayerNorm(d)
-        self.out = nn.Linear(d, len(TOKENS))
+        d = size.d
+        self.c1 = nn.Conv1d(HEARD_BINS, d, 3, padding=1)
+        self.c2 = nn.Conv1d(d, d, 3, stride=2, padding=1)
+        self.fine = nn.ModuleList(Block(size) for _ in range(size.fine))
+        self.fold = nn.Linear(2 * d, d)
+        self.middle = nn.ModuleList(Block(size) for _ in range(size.middle))
+        self.lnm, self.mid = nn.LayerNorm(d), nn.Linear(d, len(TOKENS))
+        self.last = nn.ModuleList(Block(size) for _ in range(size.last))
+        self.ln, self.out = nn.LayerNorm(d), nn.Linear(d, len(TOKENS))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Return log probabilities, shape (B, T/4, 34); see `both` for what is trained."""
-        return self.both(features, lengths)[0]
+        return self._hear(features, lengths)[0]
 
     def both(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the log probabilities of the end and of the middle, both (B, T/4, 34).
@@ -115,43 +109,55 @@ class Network(nn.Module):
             features: (B, 64, T), log-mel energies.
             lengths: (B,), frames of each; what lies behind is not heard.
         """
-        x, mask = self._heard(features, lengths)
-        frames = mask.sum(1) + 1e-3
-        x = self.ln0(x.transpose(1, 2))
-        for block in self.b1:
-            x = block(x, mask, frames)
-        batch, steps, d = x.shape
-        pairs = (steps + 1) // 2
-        even = functional.pad(self.lnd(x) * mask, (0, 0, 0, 1))[:, : pairs * 2]
-        y = self.dn(even.reshape(batch, pairs, 2 * d))
-        rare = mask[:, ::2]
-        for block in self.b2:
-            y = block(y, rare, rare.sum(1) + 1e-3)
-        y = self.lnm(y)
-        x = x + self.upl(y).reshape(batch, pairs * 2, d)[:, :steps]
-        for block in self.b3:
-            x = block(x, mask, frames)
-        middle = self.mid(y).reshape(batch, pairs * 2, -1)[:, :steps]
-        end = self.out(self.ln1(x))
-        return functional.log_softmax(end, -1), functional.log_softmax(middle, -1)
+        end, middle = self._hear(features, lengths)
+        return end, functional.log_softmax(self.mid(self.lnm(middle)), -1)
 
-    def _heard(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return subsampled features (B, d, T/4) without their level, and the mask (B, T/4, 1)."""
-        x = features[:, :HEARD_BINS].clamp(min=_LOWEST)
-        at = torch.arange(x.shape[2], device=x.device)[None]
-        mask = (at < lengths[:, None]).to(x.dtype)[:, None]
-        energy = x.mean(1, keepdim=True)
-        mean = (energy * mask).sum(2, keepdim=True) / mask.sum(2, keepdim=True)
-        loud = torch.sigmoid(_LOUD_SLOPE * (energy - mean)) * mask
-        level = (x * loud).sum(2, keepdim=True) / (loud.sum(2, keepdim=True) + 1e-3)
-        x = functional.relu(self.c1((x - level) * _SCALE * mask)) * mask[:, :, ::2]
-        x = functional.relu(self.c2(x))
-        return x, mask[:, :, ::2][:, :, ::2].transpose(1, 2)
+    def _hear(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x, mask = heard(features, lengths)
+        x = functional.gelu(self.c1(x)) * mask
+        x = functional.gelu(self.c2(x)).transpose(1, 2)
+        mask = mask[:, :, ::2]
+        batch, frames, d = x.shape
+        x = (x + positions(frames, d, x)) * mask.transpose(1, 2)
+        bias = (1 - mask)[:, None] * _HIDDEN
+        for block in self.fine:
+            x = block(x, bias)
+        pairs = (frames + 1) // 2
+        even = functional.pad(x * mask.transpose(1, 2), (0, 0, 0, 1))[:, : pairs * 2]
+        x = self.fold(even.reshape(batch, pairs, 2 * d))
+        bias = bias[:, :, :, ::2]
+        for block in self.middle:
+            x = block(x, bias)
+        middle = x
+        for block in self.last:
+            x = block(x, bias)
+        return functional.log_softmax(self.out(self.ln(x)), -1), middle
 
 
-def _blocks(count: int, d: int, k: int, size: Size, *, excited: bool) -> nn.ModuleList:
-    """Return blocks; of excited ones every second is."""
-    return nn.ModuleList(Block(d, k, size, excited=excited and at % 2 == 1) for at in range(count))
+def heard(features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return features without their level, (B, 46, T), and what is speech's, (B, 1, T), 1 or 0.
+
+    Args:
+        features: (B, 64, T), log-mel energies.
+        lengths: (B,), frames of each.
+    """
+    x = features[:, :HEARD_BINS].clamp(min=_LOWEST)
+    at = torch.arange(x.shape[2], device=x.device)[None]
+    mask = (at < lengths[:, None]).to(x.dtype)[:, None]
+    energy = x.mean(1, keepdim=True)
+    mean = (energy * mask).sum(2, keepdim=True) / mask.sum(2, keepdim=True)
+    loud = torch.sigmoid(_LOUD_SLOPE * (energy - mean)) * mask
+    level = (x * loud).sum(2, keepdim=True) / (loud.sum(2, keepdim=True) + 1e-3)
+    return (x - level) * _SCALE * mask, mask
+
+
+def positions(frames: int, d: int, like: Tensor) -> Tensor:
+    """Return Whisper's encodings of places, (frames, d): sines, then cosines."""
+    steps = torch.arange(d // 2, device=like.device, dtype=torch.float32)
+    periods = torch.exp(steps * (-math.log(_LONGEST_PERIOD) / (d // 2 - 1)))
+    at = torch.ones_like(like[0, :, :1], dtype=torch.float32).cumsum(0) - 1
+    angles = at * periods[None]
+    return torch.cat([angles.sin(), angles.cos()], 1).to(like.dtype)
 
 
 def ctc_loss(
@@ -176,6 +182,22 @@ def ctc_loss(
 
 
 _MIDDLE_SHARE = 0.3  # of the loss on the middle (intermediate CTC: Lee and Watanabe 2021)
+
+
+def disagreement(scores: Tensor, frames: Tensor) -> Tensor:
+    """Return by how much two views of the same utterances are heard otherwise, in all frames.
+
+    Each view learns to be what the other one is (consistency-regularised CTC: Yao et al. 2024).
+
+    Args:
+        scores: log probabilities, (2 B, T, 34): the first views, then the second ones.
+        frames: output frames of each, (2 B,).
+    """
+    first, second = scores.chunk(2)
+    other = torch.cat([second, first]).detach()
+    apart = functional.kl_div(scores, other, reduction="none", log_target=True).sum(-1)
+    heard = torch.arange(scores.shape[1], device=scores.device)[None] < frames[:, None]
+    return (apart * heard).sum()
 
 
 def greedy(scores: Tensor, frames: Sequence[int]) -> list[str]:

@@ -26,6 +26,8 @@ class Schedule:
         short_s: longest utterance at first.
         longest_s: longest one afterwards.
         batch_s: seconds of audio in a batch.
+        views: of each utterance.
+        joined: share of the utterances that others follow, once the longest may come.
     """
 
     highest_rate: float = 2e-3
@@ -34,8 +36,10 @@ class Schedule:
     first_strength: float = 0.05
     last_strength: float = 0.45
     short_s: float = 3.2
-    longest_s: float = 8.0
+    longest_s: float = 20.0
     batch_s: float = 40.0
+    views: int = 1
+    joined: float = 0.3
 
     def rate(self, progress: float, step: int) -> float:
         """Return the learning rate.
@@ -60,7 +64,9 @@ class Schedule:
         return Wish(
             strength=self.first_strength + (self.last_strength - self.first_strength) * grown,
             longest_s=self.short_s if progress < _SHORT_UNTIL else self.longest_s,
+            joined=0.0 if progress < _SHORT_UNTIL else self.joined,
             batch_s=self.batch_s,
+            views=self.views,
         )
 
 

@@ -1,6 +1,6 @@
 """Where speech comes from and under which terms. Only permissive terms are trained on. Pure."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from ruasr_tel.errors import ConfigError
@@ -90,6 +90,14 @@ PROMPTS = Source(
     "(c) 2010 Maxim; provided by Maxim Topal, ivrvoice.ru",
 )
 FESTVOX = Source("festvox", Voice.REAL, "Debian festvox-ru 0.5", "LicenseRef-festvox-ru", _SHMYREV)
+PROMPTS_SPLICED = replace(
+    PROMPTS, name="prompts-spliced", origin=f"{PROMPTS.origin}, words in another order"
+)
+FESTVOX_SPLICED = replace(
+    FESTVOX, name="festvox-spliced", origin=f"{FESTVOX.origin}, words in another order"
+)
+SPLICED = {PROMPTS: PROMPTS_SPLICED, FESTVOX: FESTVOX_SPLICED}
+"""Recordings -> what is spliced of them (`splices.py`)."""
 FESTIVAL = Source(
     "festival",
     Voice.SYNTHETIC,
@@ -111,4 +119,4 @@ ESPEAK = Source(
     "LicenseRef-program-output",
     "the eSpeak NG authors (the program is GPL-3.0-or-later)",
 )
-ALL = (PROMPTS, FESTVOX, FESTIVAL, RU_TTS, ESPEAK)
+ALL = (PROMPTS, FESTVOX, PROMPTS_SPLICED, FESTVOX_SPLICED, FESTIVAL, RU_TTS, ESPEAK)

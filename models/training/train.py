@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from torch import Tensor, distributed, nn
 from models.training import checkpoint, hearing
 from models.training.batches import Batch, Stock, batches, output_frames
 from models.training.checkpoint import Checkpoint, Spent
-from models.training.network import Network, Size, ctc_loss
+from models.training.network import Network, Size, ctc_loss, disagreement
 from models.training.schedule import Schedule, decay
 from ruasr_tel.errors import ConfigError
 
@@ -26,6 +26,7 @@ _LOG_EVERY_S = 30.0
 _CLIP = 1.0  # of the gradient's norm
 _WEIGHT_DECAY = 0.02
 _BETAS = (0.9, 0.98)
+_AGREEMENT = 0.2  # of the loss that two views disagree by: its authors' choice
 _AVERAGE = 0.998  # of the moving average of the weights: about the last 500 steps
 _SEED_OF_A_PROCESS, _SEED_OF_A_WORKER = 7777, 1000
 
@@ -38,7 +39,7 @@ class Plan:
         folder: for the checkpoint and the log.
         shards: folder with the speech; it may grow meanwhile.
         minutes: of wall time, all resumed parts together.
-        size: of the network; a checkpoint's own size wins.
+        size: of the network; a checkpoint's own wins, but for the share of dropped activations.
         schedule: over the time.
         weights: source -> how often an utterance of it comes in a pass.
         processes: one a core; 1 on a GPU.
@@ -123,7 +124,8 @@ class _Run:
             torch.set_num_threads(1)
         torch.manual_seed(plan.seed)
         before = self._read()
-        self._net = Network(before.size if before else plan.size).to(self._device)
+        size = replace(before.size if before else plan.size, drop=plan.size.drop)
+        self._net = Network(size).to(self._device)
         if before:
             checkpoint.fill(self._net, before.raw)
         self._average = _copy(before.averaged if before else self._net.state_dict())
@@ -199,6 +201,9 @@ class _Run:
         labels = torch.from_numpy(batch.labels).to(self._device)
         lengths = torch.from_numpy(batch.lengths)
         loss, own = ctc_loss((end.float(), middle.float()), outputs, labels, lengths)
+        if self._plan.schedule.views == 2:
+            apart = disagreement(end.float(), outputs.to(self._device))
+            loss = loss + _AGREEMENT * apart / lengths.sum()
         self._optimiser.zero_grad()
         loss.backward()
         if self._plan.processes > 1:

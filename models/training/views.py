@@ -22,7 +22,9 @@ FRONT_ENDS = {features.SHERPA: 0.6, features.GIGAAM_V2: 0.2, features.GIGAAM_V3:
 _HEARD_BINS = 46  # below 4 kHz; the network reads no others
 _LAST_HEARD = 47
 _SHORTEST_FRAMES = 4
-_MASKED_BINS, _MASKED_FRAMES = 6, 17  # at most, each mask (SpecAugment's F and T, scaled to us)
+_TEMPO = 0.16  # log of the factor, at most
+_MASKED_BINS, _MASKED_FRAMES = 10, 25  # at most, each mask (SpecAugment's F and T, scaled to us)
+_MASK_EVERY_FRAMES = 100
 _MASKED_SHARE = 8  # a mask covers at most an eighth of the time
 
 
@@ -41,8 +43,13 @@ def compute(samples: Samples, name: str = features.SHERPA) -> Features:
     return _front_end(name)(resample(samples, RATE_HZ, features.RATE_HZ))
 
 
+def tempo(rng: np.random.Generator) -> float:
+    """Return a factor for `stretched`: the views of an utterance share it."""
+    return float(np.exp(rng.uniform(-_TEMPO, _TEMPO))) if rng.random() < 0.6 else 1.0
+
+
 def changed(seen: Features, rng: np.random.Generator, strength: float) -> Features:
-    """Return features of another speaker at another pace, with parts hidden.
+    """Return features of another speaker, with parts hidden; as many frames.
 
     Args:
         seen: shape (64, frames).
@@ -52,8 +59,6 @@ def changed(seen: Features, rng: np.random.Generator, strength: float) -> Featur
     if rng.random() < 0.2 + 0.6 * strength:
         widest = 0.04 + 0.09 * strength
         seen = warped(seen, float(rng.uniform(1 - widest, 1 + widest)))
-    if rng.random() < 0.6:
-        seen = stretched(seen, float(np.exp(rng.uniform(-0.16, 0.16))))
     return masked(seen, rng) if strength > 0.3 else seen
 
 
@@ -93,7 +98,7 @@ def _between(rows: Features, at: np.ndarray) -> Features:
 
 
 def masked(seen: Features, rng: np.random.Generator) -> Features:
-    """Return features with two bands and a stretch every 3 s hidden (Park et al. 2019).
+    """Return features with two bands and a stretch every second hidden (Park et al. 2019).
 
     Args:
         seen: shape (64, frames).
@@ -104,7 +109,7 @@ def masked(seen: Features, rng: np.random.Generator) -> Features:
         width = int(rng.integers(0, _MASKED_BINS + 1))
         start = int(rng.integers(0, _HEARD_BINS - width))
         hidden[start : start + width] = mean
-    for _ in range(1 + frames // 300):
+    for _ in range(1 + frames // _MASK_EVERY_FRAMES):
         width = int(rng.integers(0, min(_MASKED_FRAMES, frames // _MASKED_SHARE) + 1))
         start = int(rng.integers(0, frames - width))
         hidden[:, start : start + width] = mean

@@ -75,7 +75,7 @@ def test_a_stock_draws_by_the_weights_of_sources(folder: Path) -> None:
     stock.look()
     assert len(stock) == 9
     drawn = stock.draw(np.random.default_rng(0), 20)
-    assert {shard.source.name for shard, _ in drawn} == {"prompts"}
+    assert {one.shard.source.name for one in drawn} == {"prompts"}
     assert len(drawn) == 12
     assert len(stock.draw(np.random.default_rng(0), 1.05)) == 4
 
@@ -101,3 +101,28 @@ def test_batches_follow_the_seed_and_the_wish(folder: Path) -> None:
         assert batch.features.shape[2] == batch.frames.max()
         assert batch.lengths.sum() == len(batch.labels)
         assert np.isfinite(batch.features).all()
+
+
+def test_two_views_are_of_one_time_and_not_of_one_sound(folder: Path) -> None:
+    made = batches(Stock(folder, {}), lambda: Wish(1.0, 20, 6.0, views=2), 1)
+    for batch in islice(made, 12):
+        count = len(batch.frames) // 2
+        assert batch.frames[:count].tolist() == batch.frames[count:].tolist()
+        labels = len(batch.labels) // 2
+        assert batch.labels[:labels].tolist() == batch.labels[labels:].tolist()
+        assert not np.array_equal(batch.features[:count], batch.features[count:])
+
+
+def test_joined_utterances_say_one_after_another_and_fit(folder: Path) -> None:
+    stock = Stock(folder, {})
+    stock.look()
+    rng = np.random.default_rng(0)
+    drawn = [one for _ in range(20) for one in stock.draw(rng, 6.0, joined=1.0)]
+    assert {len(one.numbers) for one in drawn} >= {1, 2, 3}
+    for one in drawn:
+        assert one.length_samples() <= 6 * 8000
+        sound, text = one.sound(rng)
+        assert text == " ".join(["да нет"] * len(one.numbers))
+        alone = sum(map(one.shard.length_samples, one.numbers))
+        between = len(one.numbers) - 1
+        assert 0.1 * between - 0.01 <= (len(sound) - alone) / 8000 <= 0.9 * between

@@ -14,7 +14,7 @@ from models.training.shards import Shard, Summary, Utterance, write_shard  # noq
 from models.training.sources import PROMPTS  # noqa: E402
 from ruasr_tel.errors import ConfigError  # noqa: E402
 
-TINY = Size(d=8, d2=8, n1=1, n2=1, n3=1)
+TINY = Size(d=8, heads=2, fine=1, middle=1, last=1)
 
 
 @pytest.fixture

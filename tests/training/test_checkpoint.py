@@ -10,7 +10,7 @@ from models.training.checkpoint import Checkpoint, Spent, average, load  # noqa:
 from models.training.network import Network, Size  # noqa: E402
 from ruasr_tel.errors import ConfigError  # noqa: E402
 
-TINY = Size(d=8, d2=8, n1=1, n2=1, n3=1)
+TINY = Size(d=8, heads=2, fine=1, middle=1, last=1)
 
 
 def made(fill: float, size: Size = TINY) -> Checkpoint:
@@ -49,7 +49,7 @@ def test_the_mean_of_checkpoints() -> None:
 
 def test_only_checkpoints_of_one_size_have_a_mean() -> None:
     with pytest.raises(ConfigError, match="different sizes"):
-        average([made(1.0), made(1.0, Size(d=8, d2=8, n1=1, n2=2, n3=1))])
+        average([made(1.0), made(1.0, Size(d=8, heads=2, fine=1, middle=2, last=1))])
     with pytest.raises(ConfigError, match="no checkpoint"):
         average([])
 

@@ -58,6 +58,7 @@ def test_what_is_here_is_measured_with_and_without_a_language_model(
     assert left_out == [
         "held-out prompts: asterisk-core-sounds-ru-wav is not installed",
         "held-out festvox sentences: festvox-ru is not installed",
+        "unseen real voice: the step `stamps` has not been run",
     ]
 
 

@@ -16,7 +16,7 @@ from models.training.network import Network, Size  # noqa: E402
 from ruasr_tel.errors import ConfigError  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-SIZE = Size(d=32, d2=32, n1=1, n2=2, n3=1)
+SIZE = Size(d=32, heads=4, fine=1, middle=1, last=1)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from models.training.export_transducer import Encoder, mel_mapping  # noqa: E402
 from models.training.network import Network, Size, greedy  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-SIZE = Size(d=16, d2=16, n1=1, n2=1, n3=1)
+SIZE = Size(d=16, heads=2, fine=1, middle=1, last=1)
 
 
 def test_the_mapping_interpolates() -> None:

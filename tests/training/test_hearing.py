@@ -10,7 +10,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 from models.training import hearing  # noqa: E402
 from models.training.network import Network, Size  # noqa: E402
 
-TINY = Size(d=8, d2=8, n1=1, n2=1, n3=1)
+TINY = Size(d=8, heads=2, fine=1, middle=1, last=1)
 
 
 def test_recordings_of_a_manifest_are_heard(

@@ -4,12 +4,13 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from models.training import guard
 from models.training.audio import read_wav, to_8k
-from models.training.language_model import app, drawn, models, news_words, rates
+from models.training.language_model import app, drawn, models, news_words, others, rates
 from models.training.shards import Utterance
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.language.text import SPACE, Kind
@@ -84,3 +85,8 @@ def test_the_cure_is_said_in_one_sentence(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["tune", str(tmp_path / "nowhere.whl")])
     assert result.exit_code == 2
     assert "is not natasha's wheel" in result.output
+
+
+def test_what_is_heard_is_not_in_the_text_it_is_heard_by() -> None:
+    heard = [[Utterance(np.zeros(1, np.int16), text, "x") for text in ("да", "а б в г")]]
+    assert others(["да", "да нет", "когда а б в г", "а б в"], heard) == ["да нет", "а б в"]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from models.training import sources
 from models.training.__main__ import _weights, app
-from models.training.shards import Shard
+from models.training.shards import Shard, Utterance, write_shard
 from ruasr_tel.errors import ConfigError
 
 
@@ -52,3 +53,13 @@ def test_a_wrong_weight_is_named(weight: str) -> None:
     with pytest.raises(ConfigError, match="--weight takes SOURCE=NUMBER"):
         _weights([weight])
     assert _weights(["prompts=2", "festvox=0.5"]) == {"prompts": 2.0, "festvox": 0.5}
+
+
+def test_only_real_recordings_are_spliced(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    said = [Utterance(np.ones(8000, np.int16), "да", "x")]
+    write_shard(tmp_path / "one", sources.ESPEAK, said)
+    arguments = (tmp_path / "none.pt", tmp_path / "one", tmp_path / "two")
+    code, output = run("splice", *map(str, arguments))
+    assert code == 2
+    assert "holds espeak: only prompts and festvox" in " ".join(output.split())

@@ -16,7 +16,7 @@ from models.training.sources import ESPEAK  # noqa: E402
 from models.training.train import LAST, LOG, Plan, train  # noqa: E402
 from ruasr_tel.errors import ConfigError  # noqa: E402
 
-TINY = Size(d=8, d2=8, n1=1, n2=1, n3=1)
+TINY = Size(d=8, heads=2, fine=1, middle=1, last=1)
 SECOND = 1 / 60
 
 
@@ -65,6 +65,23 @@ def test_a_run_may_begin_with_the_weights_of_another(plan: Plan, tmp_path: Path)
     first, second = load(plan.folder / LAST), load(other.folder / LAST)
     assert second.spent.steps == 0
     assert all(torch.equal(first.raw[name], second.raw[name]) for name in first.raw)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_a_run_takes_its_own_share_of_dropped_activations(
+    plan: Plan, tmp_path: Path, views: int
+) -> None:
+    train(plan)
+    other = replace(
+        plan,
+        folder=tmp_path / "other",
+        start=plan.folder / LAST,
+        size=replace(TINY, drop=0.5),
+        schedule=replace(plan.schedule, views=views),
+    )
+    train(other)
+    assert load(other.folder / LAST).size.drop == 0.5
+    assert load(other.folder / LAST).spent.steps > 0
 
 
 @pytest.mark.slow  # each process loads torch

@@ -36,7 +36,13 @@ def test_changes_keep_bounds_and_follow_the_seed(frames: int, seed: int, strengt
     assert found.dtype == np.float32
     assert before.min() - 1e-4 <= found.min()
     assert found.max() <= before.max() + 1e-4
-    assert frames / np.exp(0.16) - 2 <= found.shape[1] <= frames * np.exp(0.16) + 1
+    assert found.shape == before.shape
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_a_tempo_stays_near_the_speakers_own(seed: int) -> None:
+    assert np.exp(-0.16) <= views.tempo(np.random.default_rng(seed)) <= np.exp(0.16)
 
 
 def test_a_warp_moves_the_formants() -> None:

@@ -15,6 +15,20 @@ _SILENCE_S = 0.4  # at most, around the speech
 _SPEED = 0.1, 0.14  # log of the factor: always, and more at full strength
 
 
+def paced(sound: Waveform, rng: Rng, strength: float) -> Waveform:
+    """Return speech at another speed, with silence around it.
+
+    Args:
+        sound: float32 in [-1, 1], shape (n,), at 8 kHz, n > 0.
+        rng: of all choices.
+        strength: 0 to 1, how often and how much.
+    """
+    if rng.random() < 0.3 + 0.6 * strength:
+        widest = _SPEED[0] + _SPEED[1] * strength
+        sound = line.faster(sound, float(np.exp(rng.uniform(-widest, widest))))
+    return _with_silence_around(sound, rng)
+
+
 def through_a_line(
     sound: Waveform, rng: Rng, strength: float, others: Sequence[Waveform] = ()
 ) -> Waveform:
@@ -26,16 +40,12 @@ def through_a_line(
     Args:
         sound: float32 in [-1, 1], shape (n,), at 8 kHz, n > 0.
         rng: of all choices: the same state gives the same line.
-        strength: 0 to 1, how often and how much; 0 changes speed, silence and level only.
+        strength: 0 to 1, how often and how much; 0 changes the level only.
         others: speech of other talkers for the background, may be empty.
 
     Returns:
-        float32 in [-1, 1]; longer by the silence around it and by the speed.
+        float32 in [-1, 1], of the same length.
     """
-    if rng.random() < 0.3 + 0.6 * strength:
-        widest = _SPEED[0] + _SPEED[1] * strength
-        sound = line.faster(sound, float(np.exp(rng.uniform(-widest, widest))))
-    sound = _with_silence_around(sound, rng)
     responses = _responses(line.fft_length(len(sound)), rng, strength)
     if responses:
         sound = line.filtered(sound, responses)
