@@ -39,8 +39,8 @@ _SYMBOLS = 34  # of the embedded models
 _NEVER = -30.0
 
 HISTORY = 512
-"""Feature frames of 10 ms that the zipformer remembers; whole chunks, whole frames of the middle
-blocks of the embedded network (80 ms)."""
+"""Feature frames of 10 ms that the zipformer remembers; whole chunks, whole frames of the embedded
+network (40 ms)."""
 LATE = 16
 """Feature frames by which it is late, beside the 13 that it looks ahead: 0.29 s in all."""
 
@@ -81,8 +81,8 @@ _NEW = TONE_CHUNK // _HOP
 _TONE_HISTORY = 600
 _FULL = _TONE_HISTORY // _NEW
 _GRID = 8
-"""Feature frames per frame of the embedded network's middle blocks: a window begins at a multiple
-of it, or the same sound would be heard on another grid in every chunk."""
+"""A window begins at a multiple of so many feature frames, and so of the embedded network's four:
+else the same sound would be heard on another grid in every chunk."""
 _BIAS = 33
 """Feature frames from a sound to the frame that says it: T-one's MEAN_TIME_BIAS of 0.33 s."""
 

@@ -14,6 +14,9 @@ from tests.conformance.conftest import SHORT, prompt
 from tests.conformance.websocket import TIMEOUT_S, WebSocket
 
 KEYWORD = "регистра"
+LEAD = bytes(2 * 2400)
+"""0.3 s of silence, as calls begin: a partial shows what two hypotheses agree in, and the embedded
+model hears a first sound without any lead now so, now so."""
 """In the first of three words, so that partials of half a second's rhythm show it in time."""
 
 
@@ -99,7 +102,7 @@ class Calls:
     def phpagi(self) -> Outcome:
         call_id = str(uuid4())
         socket = WebSocket(self._server.address, f"/?call_id={call_id}")
-        seen, finals = clients.php_agi(socket, self._pcm, KEYWORD)
+        seen, finals = clients.php_agi(socket, LEAD + self._pcm, KEYWORD)
         return Outcome(call_id, finals, [], seen)
 
 

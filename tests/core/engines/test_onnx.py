@@ -24,7 +24,7 @@ BY_NAME = {layout.name: layout for layout in GIGAAM}
 PUBLISHED = [layout for layout in GIGAAM if layout.engines == ("onnx",)]
 SHARED = [layout for layout in GIGAAM if "sherpa" in layout.engines]
 MOST_ERRORS = 0.12
-"""Measured over twelve prompts: 4.8 % (v2), 5.7 % (v3); int8 differs a little by CPU."""
+"""Measured over twelve prompts: 4.2 %; int8 differs a little by CPU."""
 Made = Callable[[Layout], Path]
 
 
@@ -91,7 +91,12 @@ def test_sherpa_runs_the_same_files(layout: Layout, made: Made, spoken: list[Pro
     theirs = sherpa.create(spec).decode(samples)
     own = create(replace(spec, engine="onnx", options={"features": "sherpa"})).decode(samples)
     same = [one.text == other.text for one, other in zip(own, theirs, strict=True)]
-    assert sum(same) >= 4  # of 5; of 12 prompts 11: the two onnxruntimes round int8 differently
+    other_letters = sum(
+        letter_errors(one.text, other.text) for one, other in zip(own, theirs, strict=True)
+    )
+    # the two onnxruntimes round int8 differently: measured 3 of the 1040 letters of 12 prompts
+    assert other_letters <= 0.01 * sum(len(prompt.text) for prompt in spoken)
+    assert sum(same) >= 2
     assert error_rate(own, spoken) < MOST_ERRORS
     starts = [
         abs(a - b)

@@ -100,7 +100,7 @@ async def test_two_parties_in_turn_and_over_each_other(tmp_path: Path) -> None:
 async def test_each_party_leaks_onto_the_other_s_line(tmp_path: Path) -> None:
     """Both say the same word right after one another; neither is taken for the other's echo."""
     first = line(15.0, (0.5, "agent-alreadyon"), (12.0, "digits_8"), seed=1)
-    second = line(15.0, (6.4, "pbx-invalid"), (12.75, "digits_8"), seed=2)
+    second = line(15.0, (6.4, "pbx-invalid"), (12.8, "digits_8"), seed=2)
     path = write_wav(
         tmp_path / "a.wav", sampled(leaking(first, second)), sampled(leaking(second, first))
     )
