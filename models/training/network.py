@@ -118,7 +118,7 @@ class Network(nn.Module):
         x = functional.gelu(self.c2(x)).transpose(1, 2)
         mask = mask[:, :, ::2]
         batch, frames, d = x.shape
-        x = (x + positions(frames, d, x)) * mask.transpose(1, 2)
+        x = (x + positions(x)) * mask.transpose(1, 2)
         bias = (1 - mask)[:, None] * _HIDDEN
         for block in self.fine:
             x = block(x, bias)
@@ -151,13 +151,14 @@ def heard(features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     return (x - level) * _SCALE * mask, mask
 
 
-def positions(frames: int, d: int, like: Tensor) -> Tensor:
-    """Return Whisper's encodings of places, (frames, d): sines, then cosines."""
-    steps = torch.arange(d // 2, device=like.device, dtype=torch.float32)
-    periods = torch.exp(steps * (-math.log(_LONGEST_PERIOD) / (d // 2 - 1)))
-    at = torch.ones_like(like[0, :, :1], dtype=torch.float32).cumsum(0) - 1
+def positions(x: Tensor) -> Tensor:
+    """Return Whisper's encodings of the places in x (B, frames, d): (frames, d), sines first."""
+    half = x.shape[2] // 2
+    steps = torch.arange(half, device=x.device, dtype=torch.float32)
+    periods = torch.exp(steps * (-math.log(_LONGEST_PERIOD) / (half - 1)))
+    at = torch.ones_like(x[0, :, :1], dtype=torch.float32).cumsum(0) - 1
     angles = at * periods[None]
-    return torch.cat([angles.sin(), angles.cos()], 1).to(like.dtype)
+    return torch.cat([angles.sin(), angles.cos()], 1).to(x.dtype)
 
 
 def ctc_loss(

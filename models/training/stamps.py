@@ -7,7 +7,7 @@ is under GPL-2, which does not fit training: it is heard in evaluations only.
 import re
 from pathlib import Path
 
-from models.training.russian import LETTERS
+from models.training.russian import clean
 from ruasr_tel.errors import ConfigError
 
 PACKAGE = "tuxpaint-stamps-default"
@@ -15,7 +15,7 @@ STAMPS = Path("/usr/share/tuxpaint/stamps")
 _SOUND = "_desc_ru.ogg"
 _TEXT = re.compile(r"(?m)^ru(?:\.utf8)?=(.*)$")
 _LEAST_WORDS = 3  # the many names of animals say little of sentences
-_NOT_SAID = re.compile(r"[-.,:;!?()«»\"„“…—–\s]+")
+_UNSURE = re.compile(r"[0-9A-Za-z]")
 
 
 def write_manifest(to: Path, stamps: Path = STAMPS) -> int:
@@ -37,8 +37,8 @@ def write_manifest(to: Path, stamps: Path = STAMPS) -> int:
         if not described.is_file():
             continue
         found = _TEXT.search(described.read_text("utf-8", "replace"))
-        text = _NOT_SAID.sub(" ", found[1].lower().replace("ё", "е")).strip() if found else ""
-        if len(text.split()) >= _LEAST_WORDS and set(text) <= {*LETTERS, " "}:
+        text = clean(found[1]) if found and not _UNSURE.search(found[1]) else ""
+        if len(text.split()) >= _LEAST_WORDS:
             rows.setdefault(text, sound)
     if not rows:
         raise ConfigError(f"no recordings in {stamps}: apt-get install {PACKAGE}")

@@ -28,7 +28,7 @@ LICENCE = "MIT, (c) 2022 OpenAI"
 
 _KINDS = {0: "<f4", 1: "<i1", 2: "<i2", 3: "<i4", 4: "<f2"}  # CTranslate2's numbers
 _RATE_HZ, _WINDOW, _STEP, _BINS = 16_000, 400, 160, 80
-_FLOOR_DB8 = 8.0  # log10: what lies so far below the loudest is cut
+_FLOOR_DECADES = 8.0  # what lies so far below the loudest is cut
 _RIDGE = 1.0
 
 
@@ -171,7 +171,7 @@ def features(sound: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_STEP]
     power = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW + 1)[:-1])) ** 2
     logs = np.log10(np.maximum(_filters() @ power.T, 1e-10))
-    found: npt.NDArray[np.float64] = (np.maximum(logs, logs.max() - _FLOOR_DB8) + 4) / 4
+    found: npt.NDArray[np.float64] = (np.maximum(logs, logs.max() - _FLOOR_DECADES) + 4) / 4
     return found
 
 

@@ -14,10 +14,10 @@ from tests.conformance.conftest import SHORT, prompt
 from tests.conformance.websocket import TIMEOUT_S, WebSocket
 
 KEYWORD = "регистра"
+"""In the first of three words, so that partials of half a second's rhythm show it in time."""
 LEAD = bytes(2 * 2400)
 """0.3 s of silence, as calls begin: a partial shows what two hypotheses agree in, and the embedded
 model hears a first sound without any lead now so, now so."""
-"""In the first of three words, so that partials of half a second's rhythm show it in time."""
 
 
 PLAIN = (

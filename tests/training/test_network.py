@@ -58,7 +58,7 @@ def test_the_level_and_the_tilt_of_a_line_cancel() -> None:
 
 
 def test_places_are_sines_and_cosines() -> None:
-    found = positions(5, 8, torch.zeros(1, 5, 8))
+    found = positions(torch.zeros(1, 5, 8))
     assert found.shape == (5, 8)
     assert found[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     assert float(found[3, 0]) == pytest.approx(math.sin(3))

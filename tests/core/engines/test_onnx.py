@@ -96,7 +96,7 @@ def test_sherpa_runs_the_same_files(layout: Layout, made: Made, spoken: list[Pro
     )
     # the two onnxruntimes round int8 differently: measured 3 of the 1040 letters of 12 prompts
     assert other_letters <= 0.01 * sum(len(prompt.text) for prompt in spoken)
-    assert sum(same) >= 2
+    assert sum(same) >= 3  # of 5, measured; of 12 prompts 9
     assert error_rate(own, spoken) < MOST_ERRORS
     starts = [
         abs(a - b)
