@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import typer
@@ -20,7 +20,7 @@ from ruasr_tel.accuracy.manifest import Item, read_manifest
 from ruasr_tel.accuracy.report import Report, to_json, to_svg, to_text
 from ruasr_tel.accuracy.score import normalise, score
 from ruasr_tel.app_models import recognition
-from ruasr_tel.audio.reader import DecodingConfig, Reader
+from ruasr_tel.audio.reader import Reader
 from ruasr_tel.call import Calls
 from ruasr_tel.cli.common import ConfigOption, SetOption, err, one_sentence, out, read_config
 from ruasr_tel.cli.transcribe import calls_for_files
@@ -149,7 +149,10 @@ async def _hear(
         info = calls.engine_info(profile)  # an unknown one ends everything, before the first file
         heard = _Heard(info.engine, info.model)
         listener = _Listener(calls, config, Order(channels=Channels.MIX, profile=profile))
-        with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        with (
+            listener,
+            Progress(console=err, transient=True, disable=not err.is_terminal) as progress,
+        ):
             for name in wanted:
                 bar = progress.add_task(name, total=len(items))
                 try:
@@ -169,9 +172,21 @@ class _Listener:
 
     def __init__(self, calls: Calls, config: Config, order: Order) -> None:
         self._calls = calls
-        self._config = config
+        self._config = config.recordings
         self._order = order
-        self._at_once = asyncio.Semaphore(2 * (config.engine.threads or os.cpu_count() or 1))
+        at_once = 2 * (config.engine.threads or os.cpu_count() or 1)
+        self._readers = [Reader(self._config.decoding) for _ in range(at_once)]
+        self._free: asyncio.Queue[Reader] = asyncio.Queue()
+
+    def __enter__(self) -> Self:
+        for reader in self._readers:
+            self._free.put_nowait(reader)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for reader in self._readers:
+            reader.kill()  # a thread may still be in it
+            reader.close()
 
     async def hear(
         self, items: Sequence[Item], condition: str, seed: int, done: Callable[[], None]
@@ -182,6 +197,7 @@ class _Listener:
             ConfigError: the condition needs what is not there.
             AudioFormatError: a recording cannot be read.
         """
+        conditions.apply(condition, np.zeros(conditions.RATE_HZ, np.int16), seed)  # is it there?
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -195,16 +211,18 @@ class _Listener:
     async def _one(
         self, item: Item, condition: str, seed: int, done: Callable[[], None]
     ) -> tuple[str, float]:
-        async with self._at_once:
+        reader = await self._free.get()
+        try:
             with tempfile.TemporaryDirectory(prefix="ruasr-tel-") as folder:
                 path = item.path
                 if condition != conditions.CLEAN:
                     path = Path(folder, "line.wav")
-                    limits = self._config.recordings.decoding
-                    await asyncio.to_thread(_through_line, item.path, path, condition, seed, limits)
+                    await asyncio.to_thread(_through_line, reader, item.path, path, condition, seed)
                 transcript = await recognise(
-                    path, self._order, self._calls, lambda _part: None, self._config.recordings
+                    path, self._order, self._calls, lambda _part: None, self._config, reader
                 )
+        finally:
+            self._free.put_nowait(reader)
         done()
         failed = next((one.error for one in transcript.segments if one.error is not None), None)
         if failed is not None:
@@ -212,13 +230,10 @@ class _Listener:
         return " ".join(one.text for one in transcript.segments if one.text), transcript.duration_s
 
 
-def _through_line(
-    source: Path, target: Path, condition: str, seed: int, limits: DecodingConfig
-) -> None:
+def _through_line(reader: Reader, source: Path, target: Path, condition: str, seed: int) -> None:
     """Write a recording, mixed to one channel, as it comes through a line."""
-    with Reader(limits) as reader:
-        recording = reader.open_path(source, conditions.RATE_HZ, conditions.RATE_HZ)
-        mixed = [block.mean(axis=0).round().astype(np.int16) for block in recording.blocks()]
+    recording = reader.open_path(source, conditions.RATE_HZ, conditions.RATE_HZ)
+    mixed = [block.mean(axis=0).round().astype(np.int16) for block in recording.blocks()]
     heard = conditions.apply(condition, np.concatenate(mixed), seed)
     with wave.open(str(target), "wb") as file:
         file.setnchannels(1)

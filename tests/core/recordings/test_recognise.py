@@ -219,6 +219,28 @@ async def test_a_decoder_that_dies_ends_the_recording_and_its_call(
         assert await calls.idle(TIMEOUT_S)
 
 
+async def test_a_kept_decoder_reads_one_recording_after_the_other_and_ends_with_a_bad_one(
+    tmp_path: Path,
+) -> None:
+    good = write_wav(tmp_path / "a.wav", phrase((1.0, 1.0)))
+    long = write_wav(tmp_path / "b.wav", tone(9.0))
+    short = RecogniseConfig(max_audio_s=5.0)
+    order = Order(channels=Channels.MIX)
+    with Reader() as reader:
+        async with bulk_calls() as calls, asyncio.timeout(TIMEOUT_S):
+            pids = []
+            for _ in range(2):
+                got = await recognise(good, order, calls, lambda _done: None, short, reader)
+                assert [segment.text for segment in got.segments] == ["слово слово"]
+                pids.append(reader.pid)
+            assert pids[0] is not None
+            assert pids[0] == pids[1]
+            with pytest.raises(AudioFormatError, match="longer than 5 s"):
+                await recognise(long, order, calls, lambda _done: None, short, reader)
+        with pytest.raises(DecoderDied, match="not wanted any more"):
+            reader.open_path(good)
+
+
 def test_profiles_of_recordings_have_no_partials_and_keep_the_rest() -> None:
     profiles = bulk_profiles(DEFAULT_PROFILES)
     assert profiles.keys() == DEFAULT_PROFILES.keys()
