@@ -92,9 +92,10 @@ $(VENV)/.trainable: $(READY)
 train-mini: $(VENV)/.trainable
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m models.training mini var/train-mini
 
-# WER and CER with intervals on everything held out: make eval-mini MODEL=models/ru-mini-ctc-8k LM=russian.arpa.gz
+# WER and CER with intervals on everything held out, greedy and with the language models of the model or of:
+# make eval-mini MODEL=FOLDER LM=russian.arpa.gz
 eval-mini: setup
-	$(BIN)/python -m models.training evaluate $(or $(MODEL),ru-mini-ctc-8k) $(if $(LM),--lm $(LM))
+	$(BIN)/python -m models.training evaluate $(or $(MODEL),ru-mini-ctc-8k) --lm $(or $(LM),own)
 
 build: setup
 	$(BIN)/python -m build

@@ -24,6 +24,7 @@ from models.training.shards import Shard, shards_in, write_shard
 from models.training.sources import FESTVOX, PROMPTS
 from ruasr_tel.cli.common import err, one_sentence, out
 from ruasr_tel.errors import ConfigError
+from ruasr_tel.language.choice import NONE
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 _WEIGHTS = [
@@ -280,7 +281,9 @@ def list_stamps(
 def run_evaluation(
     model: Annotated[str, typer.Argument(help="Folder, or name in the catalogue.")],
     folder: Annotated[Path, typer.Option(help="For the figures.")] = Path("var/eval"),
-    lm: Annotated[Path | None, typer.Option(help="Language model for a beam.")] = None,
+    lm: Annotated[
+        str, typer.Option(help="Language models for a beam, besides greedy; own: the model's.")
+    ] = NONE,
     engine: Annotated[str | None, typer.Option(help="Which engine runs it.")] = None,
 ) -> None:
     """Measure a model on everything that is held out; print Markdown."""

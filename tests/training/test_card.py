@@ -6,7 +6,7 @@ import pytest
 from models.training import card
 from models.training.card import Facts
 from models.training.shards import Summary
-from models.training.sources import FESTVOX, PROMPTS
+from models.training.sources import FESTVOX, PROMPTS, WHISPER_BASE
 from ruasr_tel.errors import ConfigError
 
 RATE = {"rate": 0.2, "low": 0.1, "high": 0.3}
@@ -15,6 +15,7 @@ FACTS = Facts(
     layout="ctc",
     parameters=5_400_000,
     files={"model.int8.onnx": 6_000_000},
+    began_with=WHISPER_BASE,
     hours_heard=44.04,
     minutes=29.4,
     speech=[(PROMPTS, Summary(396, 0.23))],
@@ -32,7 +33,7 @@ def test_a_card_tells_the_facts() -> None:
         "real-time factor 0.0052",
         "| prompts | 125 | 20.0 (10.0 to 30.0) / 20.0 (10.0 to 30.0) |",
         "real, 396 utterances | 0.23 | CC-BY-3.0 (attribution), (c) 2010 Maxim",
-        "29 minutes; 44.0 hours",
+        "29 minutes of ours; 44.0 hours",
         "from_nemo_ctc",
         "MIT, Copyright (c) 2022 OpenAI",
     ):
@@ -56,6 +57,16 @@ def test_no_card_for_speech_under_other_terms() -> None:
     closed = replace(PROMPTS, licence="CC-BY-NC-4.0")
     with pytest.raises(ConfigError, match="not on the list of permissive"):
         card.write(replace(FACTS, speech=[(closed, Summary(1, 1.0))]))
+
+
+def test_a_network_of_our_own_and_without_language_models_tells_of_neither() -> None:
+    text = card.write(replace(FACTS, began_with=""))
+    assert "OpenAI" not in text
+    assert "million parameters: of our own" in text
+    assert "## Language models" not in text
+    with_them = card.write(replace(FACTS, files={"words.npz": 1_000_000}))
+    assert "## Language models" in with_them
+    assert "`words.npz` (1.0 MB)" in with_them
 
 
 def test_links_of_the_card_lead_somewhere() -> None:

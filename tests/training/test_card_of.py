@@ -8,7 +8,7 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 from models.training import card_of  # noqa: E402
-from models.training.checkpoint import Checkpoint, Spent  # noqa: E402
+from models.training.checkpoint import Checkpoint, Origin, Spent  # noqa: E402
 from models.training.network import Network, Size  # noqa: E402
 from models.training.shards import Shard, Summary, Utterance, write_shard  # noqa: E402
 from models.training.sources import PROMPTS  # noqa: E402
@@ -31,7 +31,9 @@ def test_shards_of_a_source_are_added_up(shards: list[Shard]) -> None:
 
 def test_a_card_comes_of_files(tmp_path: Path, shards: list[Shard]) -> None:
     weights = Network(TINY).state_dict()
-    Checkpoint(TINY, weights, weights, None, Spent(9, 1800, 7200)).save(tmp_path / "last.pt")
+    origin = Origin("somebody's", Spent(1, 600, 3600))
+    last = Checkpoint(TINY, weights, weights, None, Spent(9, 1800, 7200), origin)
+    last.save(tmp_path / "last.pt")
     model = tmp_path / "ru-mini"
     model.mkdir()
     (model / "encoder.onnx").write_bytes(b"x" * 200_000)
@@ -40,8 +42,9 @@ def test_a_card_comes_of_files(tmp_path: Path, shards: list[Shard]) -> None:
     figures = tmp_path / "ru-mini, prompts, greedy.json"
     figures.write_text(json.dumps({"conditions": {"clean": score}}), "utf-8")
     text = card_of.collect(model, tmp_path / "last.pt", shards, "transducer", [figures])
+    assert "somebody's, two convolutions" in text
     assert "`encoder.onnx` (0.2 MB)" in text
-    assert "30 minutes; 2.0 hours" in text
+    assert "40 minutes of ours; 3.0 hours" in text
     assert "| prompts, greedy | 3 |" in text
     with pytest.raises(ConfigError, match=r"figures .*no\.json cannot be read"):
         card_of.collect(model, tmp_path / "last.pt", [], "ctc", [tmp_path / "no.json"])

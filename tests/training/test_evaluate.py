@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from models.training import evaluate, guard
-from models.training.evaluate import UNSEEN, Task, measure, real_time_factor, table, tasks
+from models.training.evaluate import OWN, UNSEEN, Task, measure, real_time_factor, table, tasks
 from ruasr_tel.errors import ConfigError
+from ruasr_tel.language.choice import NONE
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,8 +46,9 @@ def test_what_is_here_is_measured_with_and_without_a_language_model(
         manifest = tmp_path / f"{name}.tsv"
         manifest.write_text("/nowhere/a.wav\tда\n", "utf-8")
         monkeypatch.setattr(guard, name, manifest)
-    lm = tmp_path / "a.arpa"
+    lm = str(tmp_path / "a.arpa")
     todo, left_out = tasks(tmp_path, lm)
+    assert tasks(tmp_path, NONE)[0] == todo[:1]
     assert todo == [
         Task("unseen synthetic voice", unseen),
         Task("unseen synthetic voice", unseen, lm),
@@ -75,15 +77,20 @@ def test_the_command_is_ours_and_its_failure_is_told(
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
-    task = Task("prompts", tmp_path / "m.tsv", tmp_path / "a.arpa")
+    task = Task("prompts", tmp_path / "m.tsv", "a.arpa")
     file = tmp_path / "new/figures.json"
     assert measure(task, "mini", file, engine="onnx", conditions=["clean"]) == figures(clean=1)
     assert " ".join(ran[0]) == (
         f"bench wer {tmp_path}/m.tsv --model mini --json {file} --conditions clean "
-        f"--engine onnx --lm {tmp_path}/a.arpa"
+        f"--engine onnx --set engine.lm=a.arpa"
     )
+    own = Task("prompts", tmp_path / "m.tsv", OWN)
+    assert own.title == "prompts with its language models"
+    measure(own, "mini", file)
+    assert "--set" not in ran[-1]
     with pytest.raises(ConfigError) as caught:
         measure(Task("prompts", tmp_path / "m.tsv"), "fails", file)
+    assert ran[-1][-2:] == ["--set", "engine.lm=none"]
     assert str(caught.value) == "prompts, greedy was not measured: error: no such model"
 
 

@@ -64,6 +64,7 @@ def test_a_run_may_begin_with_the_weights_of_another(plan: Plan, tmp_path: Path)
     train(other)
     first, second = load(plan.folder / LAST), load(other.folder / LAST)
     assert second.spent.steps == 0
+    assert second.origin.spent == first.spent
     assert all(torch.equal(first.raw[name], second.raw[name]) for name in first.raw)
 
 
