@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.training.evaluate import Figures, table
+from models.training.interfaces import PACKAGES
 from models.training.shards import Summary
 from models.training.sources import PERMISSIVE, WHISPER_BASE, Source
 
@@ -79,7 +80,7 @@ def write(facts: Facts) -> str:
         f"| licence | {_LICENCE}, with the attributions below |\n",
         f"## Use\n\n{_USES[facts.layout]}\n",
         f"## Results\n\n{_results(facts.figures)}",
-        *([_LANGUAGE_MODELS] if any(name.endswith(".npz") for name in facts.files) else []),
+        *([_language_models()] if any(name.endswith(".npz") for name in facts.files) else []),
         f"## Data\n\n{_data(facts.speech)}",
         *([_WHISPER_NOTICE] if facts.began_with == WHISPER_BASE else []),
         _SENTENCES,
@@ -93,11 +94,16 @@ def write(facts: Facts) -> str:
     return "\n".join(parts)
 
 
+def _language_models() -> str:
+    named = "; ".join(f"{one.origin}, {one.licence}, {one.attribution}" for one in PACKAGES)
+    return _LANGUAGE_MODELS.format(interfaces=named)
+
+
 _LANGUAGE_MODELS = """## Language models
 
 `letters.npz` (6-grams of letters) and `words.npz` (3-grams of words) go with the network on the engine `onnx`; made by
 `python -m models.training.language_model`. Text: 60,000 sentences of our own grammars (with proverbs and classic verse in the public domain),
-the transcripts of the training recordings (sources and licences below), and words drawn by their frequency in 1.2 billion words of news:
+the transcripts of the training recordings (sources and licences below), 31,000 sentences of programs' interfaces ({interfaces}), and words drawn by their frequency in 1.2 billion words of news:
 counts from the vocabulary of navec's embeddings in PyPI's natasha 1.6.0 (MIT, © 2016 Alexander Kukushkin and the natasha authors). No held-out
 sentence is in it; the build refuses one. Their weights were found on training recordings in noise, their own texts left out.
 """  # noqa: E501 - a card's lines are long

@@ -1,7 +1,8 @@
 """The embedded model's language models: letters and words of telephony and of news.
 
-`python -m models.training.language_model build WHEEL models/ru-mini-ctc-8k` makes both, and
-`tune WHEEL` finds their weights whenever the network has changed; WHEEL is natasha's.
+`python -m models.training.language_model build PACKAGES models/ru-mini-ctc-8k` makes both, and
+`tune PACKAGES` finds their weights whenever the network has changed; PACKAGES is a folder with
+natasha's wheel and those of `interfaces.PACKAGES`.
 """
 
 import gzip
@@ -19,7 +20,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from models.training import festvox, guard, prompts
+from models.training import festvox, guard, interfaces, prompts
 from models.training.sentences import generate
 from models.training.shards import Utterance
 from ruasr_tel.accuracy import conditions
@@ -42,7 +43,7 @@ from ruasr_tel.types import Samples
 LETTERS, WORDS = "letters.npz", "words.npz"
 ORDERS = {Kind.CHAR: 6, Kind.WORD: 3}
 PRUNED = {Kind.CHAR: (0, 0, 0, 1, 1, 1), Kind.WORD: (0, 0, 1)}
-"""Keeps the files below 3 MB; unpruned they are four times as large (docs/adr/0027)."""
+"""Keeps the files at 3 MB and below; unpruned they are four times as large (docs/adr/0027)."""
 GENERATED = 60_000
 """Sentences of our grammars."""
 REPEATED = 3
@@ -54,6 +55,8 @@ NEWS_DRAWN = 600_000
 NEWS_POWER = 0.75
 """Of the frequency: rare words are drawn more often than they occur."""
 SEED = 7
+WHEEL = "natasha-1.6.0-py3-none-any.whl"
+"""MIT licence; its embeddings carry the counts of the news' words."""
 _VOCABULARY = re.compile(r"natasha/data/emb/navec_news_\w+\.tar")
 TUNED_ON = 80
 """Utterances of each kind."""
@@ -63,8 +66,8 @@ _WORD_CHOICES = ((0.2, 1.0), (0.35, 1.5), (0.5, 2.0), (0.7, 2.5))
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
-WheelArgument = Annotated[
-    Path, typer.Argument(help="`pip download --no-deps natasha==1.6.0`; MIT licence.")
+PackagesArgument = Annotated[
+    Path, typer.Argument(help="Folder with the archives of natasha and of programs' interfaces.")
 ]
 
 
@@ -149,13 +152,13 @@ def _held_out(kept_out: guard.Guard, sentence: str) -> bool:
 
 @app.command()
 def build(
-    wheel: WheelArgument,
+    packages: PackagesArgument,
     to: Annotated[Path, typer.Argument(help="The model's folder.")],
 ) -> None:
     """Write letters.npz and words.npz."""
     with one_sentence():
-        news = list(drawn(news_words(wheel), NEWS_DRAWN))
-        found = models([*_generated(), *transcripts()], news)
+        news = list(drawn(news_words(packages / WHEEL), NEWS_DRAWN))
+        found = models([*_written_by_others(packages), *_generated(), *transcripts()], news)
         for kind, name in ((Kind.CHAR, LETTERS), (Kind.WORD, WORDS)):
             packed.write(found[kind], to / name)
             out.print(
@@ -165,7 +168,7 @@ def build(
 
 @app.command()
 def tune(
-    wheel: WheelArgument,
+    packages: PackagesArgument,
     model: Annotated[str, typer.Option(help="Name or folder.")] = "ru-mini-ctc-8k",
     snr_db: Annotated[float, typer.Option(help="Of the noise: none leaves too few errors.")] = 15.0,
 ) -> None:
@@ -175,9 +178,11 @@ def tune(
     people's words.
     """
     with one_sentence():
-        news = list(drawn(news_words(wheel), NEWS_DRAWN))
+        news = list(drawn(news_words(packages / WHEEL), NEWS_DRAWN))
         heard = [_some(prompts.utterances()), _some(festvox.utterances())]
-        found = models([*_generated(), *others(transcripts(), heard)], news)
+        found = models(
+            others([*_written_by_others(packages), *_generated(), *transcripts()], heard), news
+        )
         spec = to_spec(Catalog.load(default_models_dir()).resolve(model))
         with tempfile.TemporaryDirectory(prefix="ruasr-tel-") as folder:
             for kind, each in found.items():
@@ -237,6 +242,12 @@ def _written(folder: Path, letters: tuple[float, float], words: tuple[float, flo
         for kind, (weight, bonus) in both
         if weight
     )
+
+
+def _written_by_others(packages: Path) -> list[str]:
+    """Return the sentences of programs' interfaces that are not held out."""
+    kept_out = guard.Guard(guard.texts())
+    return [one for one in interfaces.sentences(packages) if not _held_out(kept_out, one)]
 
 
 def _generated() -> list[str]:

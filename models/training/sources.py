@@ -27,6 +27,27 @@ class Voice(StrEnum):
     SYNTHETIC = "synthetic"
 
 
+def check_terms(what: str, origin: str, licence: str, attribution: str) -> None:
+    """Refuse terms that are not permissive, and unnamed authors.
+
+    Args:
+        what: for the sentence.
+        origin: package and version, or address.
+        licence: SPDX identifier.
+        attribution: whom to name.
+
+    Raises:
+        ConfigError: says what is wrong.
+    """
+    if licence not in PERMISSIVE:
+        raise ConfigError(
+            f"{what} is under {licence or 'no stated licence'!r}, which is not on the list of "
+            f"permissive ones: {', '.join(sorted(PERMISSIVE))}"
+        )
+    if not attribution.strip() or not origin.strip():
+        raise ConfigError(f"{what} needs its origin and whom to name")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One origin of speech.
@@ -51,13 +72,7 @@ class Source:
         Raises:
             ConfigError: says what is wrong.
         """
-        if self.licence not in PERMISSIVE:
-            raise ConfigError(
-                f"speech of {self.name!r} is under {self.licence or 'no stated licence'!r}, which "
-                f"is not on the list of permissive ones: {', '.join(sorted(PERMISSIVE))}"
-            )
-        if not self.attribution.strip() or not self.origin.strip():
-            raise ConfigError(f"speech of {self.name!r} needs its origin and whom to name")
+        check_terms(f"speech of {self.name!r}", self.origin, self.licence, self.attribution)
 
     def to_json(self) -> dict[str, str]:
         """Return it as plain values."""

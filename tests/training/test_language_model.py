@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from models.training import guard
 from models.training.audio import read_wav, to_8k
-from models.training.language_model import app, drawn, models, news_words, others, rates
+from models.training.language_model import WHEEL, app, drawn, models, news_words, others, rates
 from models.training.shards import Utterance
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.language.text import SPACE, Kind
@@ -29,7 +29,7 @@ def wheel(folder: Path) -> Path:
         about = tarfile.TarInfo("vocab.bin")
         about.size = len(body)
         parts.addfile(about, io.BytesIO(body))
-    path = folder / "natasha.whl"
+    path = folder / WHEEL
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("natasha/data/emb/navec_news_v1_1B_250K_300d_100q.tar", packed.getvalue())
     return path
@@ -82,7 +82,7 @@ def test_noise_makes_a_network_err_on_what_it_knows_by_heart() -> None:
 
 
 def test_the_cure_is_said_in_one_sentence(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["tune", str(tmp_path / "nowhere.whl")])
+    result = CliRunner().invoke(app, ["tune", str(tmp_path / "nowhere")])
     assert result.exit_code == 2
     assert "is not natasha's wheel" in result.output
 
