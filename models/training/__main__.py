@@ -159,7 +159,9 @@ def train_network(
     bfloat16: Annotated[bool, typer.Option(help="Half precision.")] = False,
     start: Annotated[Path | None, typer.Option(help="Weights to begin with.")] = None,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
-    strength: Annotated[float, typer.Option(min=0, max=1, help="Of the lines.")] = 0.45,
+    strength: Annotated[
+        float, typer.Option(min=0, max=1, help="Of the changes; above 0.3 parts are hidden.")
+    ] = 0.45,
     first_strength: Annotated[float, typer.Option(min=0, max=1, help="At first.")] = 0.05,
     short_s: Annotated[float, typer.Option(help="Longest utterance at first.")] = 3.2,
     flat: Annotated[float, typer.Option(min=0, max=1, help="Share before the rate falls.")] = 0.35,

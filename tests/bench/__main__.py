@@ -10,6 +10,7 @@ from tests.bench.calls import calls
 from tests.bench.engine import engine
 from tests.bench.engines import engines, served
 from tests.bench.kill import kill
+from tests.bench.lists import lists
 from tests.bench.lm import lm
 from tests.bench.load import Broken
 from tests.bench.partials import partials
@@ -25,6 +26,7 @@ ROOMS: dict[str, Callable[[], None]] = {
     "frames": frames,
     "engine": engine,
     "lm": lm,
+    "lists": lists,
     "progress": progress,
     "streams": streams,
     "engines": engines,
@@ -37,7 +39,7 @@ LOADS: dict[str, tuple[Callable[[int, float, int], bool], int, float]] = {
     "recordings": (recordings, 20, 60.0),
 }
 """What runs the server: function, calls at once, seconds."""
-LONG = ("engines", "served", "soak")
+LONG = ("lists", "engines", "served", "soak")
 """What runs only when it is named: minutes, and an hour."""
 
 
