@@ -1,4 +1,4 @@
-"""How many short prompts come out whole: free, with their texts preferred, with only these allowed."""
+"""How many short prompts come out whole: free, their texts preferred, only these texts allowed."""
 
 from pathlib import Path
 
