@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -82,26 +83,15 @@ async def serving(config: Config) -> AsyncIterator[Running]:
         if recordings is not None:
             readers.append(recordings.news.publish)
         doors: dict[str, Door] = {}
-
-        def urls() -> dict[str, str]:
-            return {name: door.url for name, door in doors.items()}
-
+        urls = partial(_urls, doors)
         server = Server(
-            calls,
-            hub,
-            metrics,
-            store,
-            recordings,
-            lambda: parts.recognisers.default.ready,
-            urls,
+            calls, hub, metrics, store, recordings, lambda: parts.recognisers.default.ready, urls
         )
         reload = Reload(config, parts.recognisers, profiles)
         await _take_commands(stack, config, reload)
         doors |= _make_doors(config, server)
         stack.push_async_callback(_drain, doors, calls)
-        for door in doors.values():
-            await door.start()
-        _say_open(urls())
+        await _open(doors)
         yield Running(urls(), calls, parts, reload)
 
 
@@ -201,7 +191,15 @@ async def _drain(doors: dict[str, Door], calls: Calls) -> None:
     await asyncio.gather(*(door.close() for door in doors.values()))
 
 
-def _say_open(urls: Mapping[str, str]) -> None:
+def _urls(doors: Mapping[str, Door]) -> dict[str, str]:
+    return {name: door.url for name, door in doors.items()}
+
+
+async def _open(doors: Mapping[str, Door]) -> None:
+    """Listen on all doors, then say where."""
+    for door in doors.values():
+        await door.start()
+    urls = _urls(doors)
     for name, url in urls.items():
         _log.info("door open", door=name, url=url)
     for name in held_sockets().keys() - urls.keys():
