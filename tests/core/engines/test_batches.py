@@ -104,7 +104,21 @@ def test_a_network_that_hears_its_padding_is_found_out(masked: bool) -> None:
 
 def test_the_embedded_model_masks_its_padding(tmp_path: Path) -> None:
     ctc_onnx_asr("v3")(tmp_path)
+    for path in (tmp_path / "v3_ctc.int8.onnx", MODELS_DIR / "ru-mini-ctc-8k/model.int8.onnx"):
+        assert masks_padding(open_session(path))
+
+
+def test_what_lies_in_the_padding_changes_nothing(tmp_path: Path) -> None:
+    """Two rows of one batch, for int8 scales are a batch's; also an encoder that gives letters."""
+    ctc_onnx_asr("v3")(tmp_path)
     rnnt_onnx_asr("v3")(tmp_path)
+    features = np.zeros((2, MEL_BINS, 150), dtype=np.float32)
+    features[:, :, :80] = heard(80)[0]
+    features[1, :, 80:] = heard(70)[0]
     for name in ("v3_ctc.int8.onnx", "v3_rnnt_encoder.int8.onnx"):
-        assert masks_padding(open_session(tmp_path / name))
-    assert masks_padding(open_session(MODELS_DIR / "ru-mini-ctc-8k/model.int8.onnx"))
+        session = open_session(tmp_path / name)
+        names = [port.name for port in session.get_inputs()]
+        (out, *_) = session.run(None, dict(zip(names, (features, np.array([80, 80])), strict=True)))
+        ends = tuple(slice(0, 20) if size == 38 else slice(None) for size in out.shape[1:])
+        assert 38 in out.shape
+        assert np.allclose(out[0][ends], out[1][ends], atol=1e-4)

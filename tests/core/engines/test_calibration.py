@@ -93,7 +93,7 @@ def test_the_embedded_models_have_one(name: str) -> None:
     assert OPTION in found.options
     calibration = read(found)
     assert calibration is not None
-    assert calibration.confidence(1.0) < 0.9  # wrong in every fourth word at its best
+    assert calibration.confidence(1.0) < 0.97  # even its surest words are wrong one time in 22
 
 
 class Fake:

@@ -98,7 +98,11 @@ async def test_two_parties_in_turn_and_over_each_other(tmp_path: Path) -> None:
 
 
 async def test_each_party_leaks_onto_the_other_s_line(tmp_path: Path) -> None:
-    """Both say the same word right after one another; neither is taken for the other's echo."""
+    """Both say the same word right after one another; neither is taken for the other's echo.
+
+    What leaks of that word is heard, too, in one segment with the party's own: a segment has one
+    level, so it stays (docs/dialogue.md).
+    """
     first = line(15.0, (0.5, "agent-alreadyon"), (12.0, "digits_8"), seed=1)
     second = line(15.0, (6.4, "pbx-invalid"), (12.8, "digits_8"), seed=2)
     path = write_wav(
@@ -107,6 +111,13 @@ async def test_each_party_leaks_onto_the_other_s_line(tmp_path: Path) -> None:
     dialogue = await heard(path)
     outlined = outline(dialogue.turns)
     assert outlined[:4] == [(0, "решетку"), (1, "решетку"), (1, "раз"), (0, "раз")]
-    assert [(channel, word[:4]) for channel, word in outlined[4:]] == [(0, "восе"), (1, "восе")]
-    assert [t.crosstalk for t in dialogue.turns] == [False, True, False, True, False, False]
-    assert [side.overlap_s for side in dialogue.sides] == [0.0, 0.0]
+    assert [turn.crosstalk for turn in dialogue.turns[:4]] == [False, True, False, True]
+    own = {0: 12.1, 1: 12.9}  # digits_8 begins with 0.1 s of silence
+    for channel, at_s in own.items():
+        said = [
+            turn.crosstalk
+            for turn in dialogue.turns[4:]
+            for word in turn.words
+            if turn.channel == channel and abs(word.start_s - at_s) < 0.09
+        ]
+        assert said == [False]
