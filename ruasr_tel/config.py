@@ -32,7 +32,7 @@ from ruasr_tel.config_sources import (
     override_entries,
 )
 from ruasr_tel.control import ControlConfig
-from ruasr_tel.engines.ctc_search import WIDTH
+from ruasr_tel.engines.ctc_search import LED_WIDTH
 from ruasr_tel.engines.process import EngineProcessConfig
 from ruasr_tel.errors import ConfigError
 from ruasr_tel.log import LogConfig
@@ -106,7 +106,7 @@ class EngineConfig(Section):
     lm: str | None = None
     """Language models of a CTC model: `FILE`, `FILE:WEIGHT:BONUS`, several with ` + ` between them,
     from the model's folder or the working directory; `none`; null is the model's own."""
-    lm_width: int = Field(WIDTH, ge=1, le=100)
+    lm_width: int = Field(LED_WIDTH, ge=1, le=100)
     """Texts that the search with a language model keeps; twice as many cost twice as much."""
     threads: int | None = Field(None, ge=1, le=256)
     """Decodes at once, one thread each; null is the number of CPUs; a GPU has one."""

@@ -28,7 +28,7 @@ from ruasr_tel.accuracy.score import score
 from ruasr_tel.cli.common import one_sentence, out
 from ruasr_tel.engines import onnx
 from ruasr_tel.engines.base import EngineSpec
-from ruasr_tel.engines.ctc_search import WIDTH
+from ruasr_tel.engines.ctc_search import LED_WIDTH
 from ruasr_tel.engines.language import options
 from ruasr_tel.engines.prepare import prepare
 from ruasr_tel.errors import ConfigError
@@ -212,7 +212,7 @@ def rates(spec: EngineSpec, lm: str, heard: Sequence[Utterance], snr_db: float) 
         ModelLoadError: the network or a language model cannot be used.
     """
     chosen = lm if lm != NONE else ""
-    engine = onnx.create(replace(spec, options={**spec.options, **options(chosen, {}, WIDTH)}))
+    engine = onnx.create(replace(spec, options={**spec.options, **options(chosen, {}, LED_WIDTH)}))
     pairs = []
     for one in heard:
         samples = conditions.apply("alaw", _noisy(one.samples, snr_db), 0)

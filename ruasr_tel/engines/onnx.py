@@ -18,7 +18,7 @@ from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineInfo, Eng
 from ruasr_tel.engines.batches import BatchLimit, bucket, masks_padding, plan, run
 from ruasr_tel.engines.ctc import CtcDecoder, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_beam import BeamCtc
-from ruasr_tel.engines.ctc_search import WIDTH
+from ruasr_tel.engines.ctc_search import LED_WIDTH
 from ruasr_tel.engines.features import Features, FrontEnd
 from ruasr_tel.engines.rnnt import MAX_TOKENS_PER_FRAME, Networks
 from ruasr_tel.engines.rnnt_beam import BeamRnnt
@@ -235,7 +235,8 @@ def make_ctc_decoder(vocabulary: Vocabulary, spec: EngineSpec) -> CtcDecoder:
     symbols = [one for i, one in enumerate(vocabulary.symbols) if i != vocabulary.blank]
     languages = language.load_all(spec, symbols)
     lm = str(spec.options.get(language.OPTION, ""))
-    return BeamCtc(vocabulary, languages, lm, int(spec.options.get(language.WIDTH_OPTION, WIDTH)))
+    width = int(spec.options.get(language.WIDTH_OPTION, LED_WIDTH))
+    return BeamCtc(vocabulary, languages, lm, width)
 
 
 @dataclass(frozen=True, slots=True)

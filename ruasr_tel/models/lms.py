@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ruasr_tel.engines import language
-from ruasr_tel.engines.ctc_search import WIDTH
+from ruasr_tel.engines.ctc_search import LED_WIDTH
 from ruasr_tel.language.choice import parse, write
 
 Options = Mapping[str, str | int | float | bool]
@@ -27,7 +27,7 @@ def find(written: str, folder: Path) -> str:
 
 
 def options(
-    folder: Path, lm: str, others: Iterable[str] = (), width: int = WIDTH
+    folder: Path, lm: str, others: Iterable[str] = (), width: int = LED_WIDTH
 ) -> dict[str, str | int | float | bool]:
     """Return what an engine is told of language models, with `to_spec`'s options.
 

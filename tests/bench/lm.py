@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ruasr_tel.engines import onnx
 from ruasr_tel.engines.base import Engine
-from ruasr_tel.engines.ctc_search import WIDTH
+from ruasr_tel.engines.ctc_search import LED_WIDTH
 from ruasr_tel.engines.prepare import prepare
 from ruasr_tel.models import lms
 from ruasr_tel.models.catalog import Catalog, default_models_dir, to_spec
@@ -31,7 +31,11 @@ def lm() -> None:
     model = catalog.resolve(catalog.default)
     made = report.table("search", "CPU ms per s of audio", "beside GigaAM", f"at most {GOAL:.0%}")
     greedy_ms = 0.0
-    for named, width in (("none", WIDTH), (model.entry.lm, WIDTH), (model.entry.lm, 2 * WIDTH)):
+    for named, width in (
+        ("none", 0),
+        (model.entry.lm, LED_WIDTH // 2),
+        (model.entry.lm, LED_WIDTH),
+    ):
         engine = onnx.create(to_spec(model, more=lms.options(model.folder, named, width=width)))
         waves = [prepare(each, RATE_HZ, engine.info) for each in prompt_samples()]
         seconds = sum(len(each) for each in waves) / engine.info.sample_rate_hz
