@@ -19,8 +19,8 @@ from ruasr_tel.engines.phrases import START, Guide, fold
 WIDTH: Final = 8
 """Prefixes kept: 50 change the CER of 125 prompts by 0.1 points and cost seven times as much."""
 LED_WIDTH: Final = 16
-"""Prefixes kept where language models lead: 8 lose words before their ends, 32 bring 0.4 points more
-of WER and cost twice as much (docs/adr/0027)."""
+"""Prefixes kept where language models lead: 8 lose words before their ends (3 points of WER), 32
+cost twice as much for half a point (docs/adr/0027)."""
 KEPT_STEPS: Final = 200_000
 """What a guide said that is kept for later: 30 MB (our measurement)."""
 FLOOR_LOG_PROB: Final = -8.0
