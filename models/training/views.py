@@ -17,8 +17,8 @@ from ruasr_tel.engines.features import MEL_BINS, Features
 from ruasr_tel.types import Samples
 
 MASKED_FROM = 0.3
-"""Strength above which parts are hidden. It is what held-out words need most: the same network and
-rate had 55 % of 40 prompts' words wrong without and 34 % an hour after the masks had begun."""
+"""Strength above which parts are hidden. Held-out words need it: of 40 prompts' 53 % were wrong
+after a run without it, and 33 % after 54 hours more, most of them with it (docs/models.md)."""
 FRONT_ENDS = {features.SHERPA: 0.6, features.GIGAAM_V2: 0.2, features.GIGAAM_V3: 0.2}
 """Front end -> share of the training's utterances; the first is what the catalogue asks for."""
 

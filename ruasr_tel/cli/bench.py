@@ -177,10 +177,10 @@ class _Listener:
         at_once = 2 * (config.engine.threads or os.cpu_count() or 1)
         self._readers = [Reader(self._config.decoding) for _ in range(at_once)]
         self._free: asyncio.Queue[Reader] = asyncio.Queue()
-
-    def __enter__(self) -> Self:
         for reader in self._readers:
             self._free.put_nowait(reader)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:

@@ -14,7 +14,7 @@ from ruasr_tel.engines import words
 from ruasr_tel.engines.base import DecodeOptions, Hypothesis
 from ruasr_tel.engines.ctc import GreedyCtc, LogProbs, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_score import align, log_probabilities
-from ruasr_tel.engines.ctc_search import WIDTH, BeamSearch, Reading
+from ruasr_tel.engines.ctc_search import LED_WIDTH, WIDTH, BeamSearch, Reading
 from ruasr_tel.engines.language import LanguageModel, laid_together, listed_words
 from ruasr_tel.engines.phrases import OnlyThese, Preferred, clean, fold, unspellable
 from ruasr_tel.engines.prepare import UNKNOWN
@@ -88,7 +88,7 @@ class BeamCtc:
         languages: language models by what `DecodeOptions.lm` calls them. A closed list is decoded
             without any.
         lm: which of them are used unless a caller asks for others; empty: none.
-        width: prefixes kept in a search that is not closed.
+        width: prefixes kept in a search that language models lead.
     """
 
     hotwords = True
@@ -100,7 +100,7 @@ class BeamCtc:
         vocabulary: Vocabulary,
         languages: Mapping[str, Sequence[LanguageModel]] | None = None,
         lm: str = "",
-        width: int = WIDTH,
+        width: int = LED_WIDTH,
     ) -> None:
         self.lm = lm
         self._vocabulary = vocabulary
@@ -229,7 +229,8 @@ class BeamCtc:
         if not options.closed:
             models = [one.guide(listed_words(spelling)) for one in self._models(options)]
             guide = laid_together([*([preferred] if spelling else []), *models])
-            led = BeamSearch(symbols, blank, guide, width=self._width)
+            width = self._width if models else WIDTH
+            led = BeamSearch(symbols, blank, guide, width=width)
             return _List(spelling, preferred, led, guide.start)
         loose = BeamSearch(symbols, blank, preferred)
         if not spelling:

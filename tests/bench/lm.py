@@ -32,7 +32,7 @@ def lm() -> None:
     made = report.table("search", "CPU ms per s of audio", "beside GigaAM", f"at most {GOAL:.0%}")
     greedy_ms = 0.0
     for named, width in (
-        ("none", 0),
+        ("none", LED_WIDTH),
         (model.entry.lm, LED_WIDTH // 2),
         (model.entry.lm, LED_WIDTH),
     ):

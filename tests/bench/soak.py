@@ -35,7 +35,7 @@ NARROW = {"--min-active": 5, "--max-active": 30, "--beam": 2.0, "--lattice-beam"
 """Kaldi's only model here is a full one; with its search this narrow it costs a fifth, and what a
 leak would be of (recognisers, lattices, features) is the same."""
 COARSE = "--frame-shift=200"
-"""And a twentieth of the frames: 12.5 s cost 0.25 s of CPU in place of 0.8, of which 0.2 are paid
+"""And a twentieth of the frames: 12.5 s cost 0.3 s of CPU in place of 0.8, of which 0.2 are paid
 per segment for the recogniser and its compiled network (our measurement)."""
 
 

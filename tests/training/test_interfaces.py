@@ -48,6 +48,11 @@ def test_a_missing_broken_or_other_archive_is_named_with_its_cure(tmp_path: Path
     (tmp_path / WHEEL.archive).write_bytes(b"no archive")
     with pytest.raises(ConfigError, match=r"a\.whl cannot be read"):
         list(sentences(tmp_path, (WHEEL,)))
+    archives(tmp_path, ["слово дело"] * 5000)
+    cut = (tmp_path / TGZ.archive).read_bytes()
+    (tmp_path / TGZ.archive).write_bytes(cut[: len(cut) // 2])
+    with pytest.raises(ConfigError, match=r"b\.tgz cannot be read"):
+        list(sentences(tmp_path, (TGZ,)))
     with zipfile.ZipFile(tmp_path / WHEEL.archive, "w") as archive:
         archive.writestr("a/x/ru.json", "{")
     with pytest.raises(ConfigError, match=r"a\.whl cannot be read"):

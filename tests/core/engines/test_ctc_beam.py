@@ -110,6 +110,11 @@ def test_no_more_alternatives_than_asked_for_or_possible(decoder: BeamCtc) -> No
     assert 1 < len(many.alternatives) < ALTERNATIVES_MAX
 
 
+def test_the_width_is_of_searches_that_language_models_lead(decoder: BeamCtc) -> None:
+    posteriors, two = heard("кот дома", 0.6, "код дома"), DecodeOptions(alternatives=2)
+    assert BeamCtc(VOCABULARY, width=1).decode(posteriors, two) == decoder.decode(posteriors, two)
+
+
 def test_a_closed_list_says_nothing_else(decoder: BeamCtc) -> None:
     options = DecodeOptions(phrases=("да", "нет"), closed=True)
     assert decoder.decode(heard("дэ"), options).text == "да"
