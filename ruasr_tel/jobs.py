@@ -33,18 +33,23 @@ for less). Then recordings, too, leave a slot free."""
 
 
 class Priority(IntEnum):
-    """What goes first; lower is sooner."""
+    """What goes first; lower is sooner. First partials are of segments that have no text yet."""
 
     FINAL = 0
-    PARTIAL = 1
-    BULK = 2
+    FIRST_PARTIAL = 1
+    PARTIAL = 2
+    BULK = 3
+
+
+PARTIALS = (Priority.FIRST_PARTIAL, Priority.PARTIAL)
+"""What is only shown, and skipped where there is no room."""
 
 
 class SchedulerConfig(Section):
     """How the work of all calls shares the engine. Finals of running calls are never refused."""
 
     partial_share: float = Field(default=0.4, ge=0.0, le=1.0)
-    """Share of the engine's time that partials may use; above it they are skipped."""
+    """Share of the engine's time that partials may use; then they are skipped, first ones last."""
 
     partial_window_s: float = Field(default=5.0, gt=0.0, le=60.0)
     """Seconds over which partials may use up unused share of the engine's time."""
@@ -141,7 +146,8 @@ class Batch(Generic[WorkT]):
 class JobQueue(Generic[WorkT]):
     """The state of the scheduler: what waits and what runs.
 
-    Finals go first, by deadline, then partials, then bulk; equals in order of submission. When the
+    Finals go first, by deadline, then partials, a segment's first ones before the later ones, then
+    bulk; equals in order of submission. When the
     engine process ends, the finals and bulk jobs it held go back to the front of their class, and
     each of them runs alone from then on, so that only the guilty one can end it a second time and
     is then given up. Partials it held are given up at once: newer ones will come.
@@ -249,7 +255,7 @@ class JobQueue(Generic[WorkT]):
             if job.struck:
                 twice = f"the segment ended the engine process twice ({reason}); not tried again"
                 answers += self._finish([job], twice)
-            elif job.priority is Priority.PARTIAL:
+            elif job.priority in PARTIALS:
                 answers += self._finish([job], f"the engine process ended ({reason})")
             else:
                 job.struck = True
@@ -315,13 +321,13 @@ class JobQueue(Generic[WorkT]):
         """Raise Overloaded if there is no room for a job of this priority."""
         config = self._config
         reason = ""
-        if priority is Priority.PARTIAL:
+        if priority in PARTIALS:
             finals = self.waiting(Priority.FINAL)
             if finals > config.partial_max_finals:
                 reason = f"{finals} finals wait"
             elif self.waiting(priority) >= config.partial_queue:
                 reason = f"{config.partial_queue} partials wait"
-            elif not self._partial_budget.allows(now_s):
+            elif not self._partial_budget.allows(now_s, priority is Priority.FIRST_PARTIAL):
                 reason = f"partials had {config.partial_share:.0%} of the engine's time"
         elif priority is Priority.BULK and self.waiting(priority) >= config.bulk_queue:
             reason = f"{config.bulk_queue} segments of recordings wait"
@@ -369,7 +375,7 @@ class JobQueue(Generic[WorkT]):
     def _count(self, batch: Batch[WorkT], busy_s: float) -> None:
         priority = batch.jobs[0].priority
         self.busy_s[priority] += busy_s
-        if priority is Priority.PARTIAL:
+        if priority in PARTIALS:
             self._partial_budget.charge(busy_s)
 
     def _open(self) -> list[WorkT]:

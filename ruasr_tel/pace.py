@@ -15,13 +15,13 @@ class TokenBucket:
         self._tokens = capacity
         self._at_s: float | None = None
 
-    def allows(self, now_s: float) -> bool:
-        """Return whether any tokens are left."""
+    def allows(self, now_s: float, in_debt: bool = False) -> bool:
+        """Return whether any tokens are left; in debt: or half of what can be owed is not."""
         if self._at_s is not None:
             gained = (now_s - self._at_s) * self._rate
             self._tokens = min(self._capacity, self._tokens + gained)
         self._at_s = now_s
-        return self._tokens > 0.0
+        return self._tokens > (-self._capacity / 2 if in_debt else 0.0)
 
     def charge(self, tokens: float) -> None:
         """Take tokens away, more than there are if need be."""

@@ -53,9 +53,14 @@ class Partials:
         """Say whether to decode at sample `now`."""
         return self._enabled and self._job is None and now >= self._next
 
+    @property
+    def is_first(self) -> bool:
+        """Whether the next decode is one of the two that give a segment its first text."""
+        return self._count < 2
+
     def skip(self, now: int) -> None:
-        """There was no room: try again after an interval."""
-        self._next = now + self._widened()
+        """There was no room: try again after an interval, a short one while nothing is shown."""
+        self._next = now + self._interval_now()
 
     def stop(self) -> None:
         """No more of this segment."""
@@ -65,8 +70,7 @@ class Partials:
         """A decode was submitted at sample `now`; return what its text is to agree with."""
         self._job = job
         self._count += 1
-        # Two early decodes give the first partial; from then on the ordinary interval.
-        self._next = now + (self._first if self._count == 1 else self._widened())
+        self._next = now + self._interval_now()
         return self._agreement
 
     def came_back(self, job: Job, turnaround_s: float) -> None:
@@ -85,5 +89,7 @@ class Partials:
             job, self._job = self._job, None
             job.cancel()
 
-    def _widened(self) -> int:
+    def _interval_now(self) -> int:
+        if self.is_first:
+            return self._first
         return max(self._interval, int(3 * self._turnaround_s * self._rate_hz))

@@ -18,6 +18,7 @@ from ruasr_tel.engines.prepare import fit
 from ruasr_tel.errors import DecodeError, EngineDied
 from ruasr_tel.jobs import (
     FINAL_DUE_S,
+    PARTIALS,
     Answer,
     Batch,
     JobQueue,
@@ -150,7 +151,7 @@ class Scheduler:
         Args:
             samples: int16, shape (n,), n > 0; must not change until answered.
             sample_rate_hz: its rate; the engine process resamples.
-            priority: finals go before partials before bulk.
+            priority: what goes first.
             deadline_s: when the answer should be there, on the scheduler's clock: sooner goes
                 first. Nothing happens when it passes. None: FINAL_DUE_S from now.
             options: what is asked of the engine; it does what it can (`engines.prepare.fit`).
@@ -233,7 +234,7 @@ class Scheduler:
     @property
     def partials_refused(self) -> int:
         """Partials refused so far."""
-        return self.refused(Priority.PARTIAL)
+        return sum(map(self.refused, PARTIALS))
 
     def _dispatch(self) -> None:
         """Start what may run now."""
@@ -285,7 +286,7 @@ class Scheduler:
 
 
 def _report(job: Job, error: DecodeError) -> None:
-    log = _log.debug if job.priority is Priority.PARTIAL else _log.warning
+    log = _log.debug if job.priority in PARTIALS else _log.warning
     log(
         "segment not decoded",
         reason=str(error),

@@ -164,10 +164,9 @@ class Segments:
     def _decode_open(self, start: int, end: int, audio: Samples) -> None:
         """Decode the open segment as it is for a partial."""
         options = _shown(self._open_options)
+        priority = Priority.FIRST_PARTIAL if self._partial.is_first else Priority.PARTIAL
         try:
-            job = self._around.scheduler.submit(
-                audio, self._rate_hz, Priority.PARTIAL, options=options
-            )
+            job = self._around.scheduler.submit(audio, self._rate_hz, priority, options=options)
         except Overloaded:
             self._partial.skip(end)
             return

@@ -38,7 +38,7 @@ _I64, _F, _F16, _I32 = TensorProto.INT64, TensorProto.FLOAT, TensorProto.FLOAT16
 _SYMBOLS = 34  # of the embedded models
 _NEVER = -30.0
 
-HISTORY = 512
+HISTORY = 256
 """Feature frames of 10 ms that the zipformer remembers; whole chunks, whole frames of the embedded
 network (40 ms)."""
 LATE = 16
@@ -78,7 +78,7 @@ _WINDOW, _HOP, _FFT = 200, 80, 256  # 25 ms, 10 ms at 8 kHz; as sherpa-onnx's 51
 _TAIL = _WINDOW - _HOP
 _BINS, _INSIDE_BINS = 46, 64  # the embedded network reads the lower 46 of 64 bins only
 _NEW = TONE_CHUNK // _HOP
-_TONE_HISTORY = 600
+_TONE_HISTORY = 300
 _FULL = _TONE_HISTORY // _NEW
 _GRID = 8
 """A window begins at a multiple of so many feature frames, and so of the embedded network's four:
@@ -91,7 +91,7 @@ def write_speech_tone(folder: Path) -> Path:
     """Write a T-one that hears Russian, as sherpa-onnx exports it; return the folder.
 
     Its state: the chunks so far (those of a full history go round in four), the end of the last
-    chunk, and the features of the last 6 s.
+    chunk, and the features of the last 3 s.
     """
     folder.mkdir(parents=True, exist_ok=True)
     g = GraphBuilder()

@@ -23,6 +23,7 @@ from ruasr_tel.assemble import Assembler
 from ruasr_tel.cli.common import read_config
 from ruasr_tel.config import Config
 from ruasr_tel.engines.child import Child
+from ruasr_tel.jobs import PARTIALS
 from ruasr_tel.leg import Leg
 from ruasr_tel.log import set_up_logging
 from ruasr_tel.scheduler import Priority, Scheduler
@@ -153,7 +154,7 @@ def _counted(running: Running) -> dict[str, float]:
         "scoring_s": parts.batcher.cpu_s,
         "windows": parts.batcher.windows_scored,
         "finals_s": parts.scheduler.busy_s(Priority.FINAL),
-        "partials_s": parts.scheduler.busy_s(Priority.PARTIAL),
+        "partials_s": sum(map(parts.scheduler.busy_s, PARTIALS)),
         "partials_refused": parts.scheduler.partials_refused,
         "slots": parts.engine.slots,
         "restarts": parts.engine.restarts,

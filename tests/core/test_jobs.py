@@ -1,60 +1,20 @@
 import numpy as np
-import pytest
 
 from ruasr_tel.engines.base import Hypothesis
-from ruasr_tel.errors import DecodeError, Overloaded
-from ruasr_tel.jobs import (
-    LIVE_S,
-    Answer,
-    Batch,
-    JobQueue,
-    Outcome,
-    Priority,
-    SchedulerConfig,
-    Work,
+from ruasr_tel.jobs import LIVE_S, JobQueue, Work
+from tests.core.jobs_kit import (
+    BULK,
+    CONFIG,
+    FINAL,
+    PARTIAL,
+    answer,
+    order,
+    reason,
+    said,
+    submit,
+    take,
+    work,
 )
-
-RATE_HZ = 8000
-FINAL, PARTIAL, BULK = Priority.FINAL, Priority.PARTIAL, Priority.BULK
-CONFIG = SchedulerConfig(partial_max_finals=2, partial_queue=3, bulk_queue=3, final_timeout_s=10.0)
-
-
-def work(priority: Priority = FINAL, seconds: float = 1.0, deadline_s: float | None = None) -> Work:
-    samples = np.zeros(int(seconds * RATE_HZ), dtype=np.int16)
-    return Work(samples, RATE_HZ, priority, deadline_s)
-
-
-def said(job: Work) -> Hypothesis:
-    return Hypothesis(f"job {job.number}")
-
-
-def submit(queue: JobQueue[Work], *jobs: Work, now_s: float = 0.0) -> None:
-    for job in jobs:
-        assert queue.submit(job, now_s) == []
-
-
-def take(queue: JobQueue[Work]) -> Batch[Work]:
-    batch = queue.take()
-    assert batch is not None
-    return batch
-
-
-def answer(queue: JobQueue[Work], batch: Batch[Work], busy_s: float = 0.1) -> list[Answer[Work]]:
-    return queue.answered(batch, [said(job) for job in batch.jobs], busy_s, now_s=0.0)
-
-
-def order(queue: JobQueue[Work]) -> list[Work]:
-    """Return the jobs in the order in which one slot would get them."""
-    jobs: list[Work] = []
-    while (batch := queue.take()) is not None:
-        jobs += batch.jobs
-        answer(queue, batch)
-    return jobs
-
-
-def reason(outcome: Outcome) -> str:
-    assert isinstance(outcome, DecodeError)
-    return str(outcome)
 
 
 def test_finals_go_before_partials_before_bulk() -> None:
@@ -150,56 +110,6 @@ def test_each_job_of_a_batch_gets_its_own_answer() -> None:
     assert batch.audio_s == 3.0
     queue.cancel(jobs[1])
     assert answer(queue, batch) == [(jobs[0], said(jobs[0])), (jobs[2], said(jobs[2]))]
-
-
-def test_finals_are_never_refused() -> None:
-    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
-    submit(queue, *(work() for _ in range(500)))
-    assert queue.waiting(FINAL) == 500
-    assert queue.pending_audio_s == 500.0
-
-
-def test_partials_are_refused_while_finals_wait() -> None:
-    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
-    submit(queue, work(), work(), work(PARTIAL), work())
-    with pytest.raises(Overloaded, match=r"^3 finals wait$"):
-        queue.submit(work(PARTIAL), 0.0)
-    assert queue.refused == {FINAL: 0, PARTIAL: 1, BULK: 0}
-
-
-def test_partials_are_refused_while_partials_wait() -> None:
-    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
-    submit(queue, *(work(PARTIAL) for _ in range(3)))
-    with pytest.raises(Overloaded, match=r"^3 partials wait$"):
-        queue.submit(work(PARTIAL), 0.0)
-
-
-def test_partials_are_refused_when_they_used_their_share_of_the_engine() -> None:
-    config = SchedulerConfig(partial_share=0.5, partial_window_s=4.0)
-    queue: JobQueue[Work] = JobQueue(config, slots=2)  # one engine second per second, at most 4
-    submit(queue, work(PARTIAL))
-    answer(queue, take(queue), busy_s=5.0)
-    with pytest.raises(Overloaded, match=r"^partials had 50% of the engine's time$"):
-        queue.submit(work(PARTIAL), 0.9)
-    submit(queue, work(PARTIAL), now_s=1.1)
-    assert queue.busy_s == {FINAL: 0.0, PARTIAL: 5.0, BULK: 0.0}
-
-
-def test_finals_and_bulk_use_none_of_the_share_of_partials() -> None:
-    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
-    submit(queue, work(FINAL), work(BULK))
-    answer(queue, take(queue), busy_s=1000.0)
-    queue.failed(take(queue), "no", busy_s=1000.0, now_s=0.0)
-    submit(queue, work(PARTIAL))
-    assert queue.busy_s == {FINAL: 1000.0, PARTIAL: 0.0, BULK: 1000.0}
-
-
-def test_bulk_is_refused_above_its_bound() -> None:
-    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
-    submit(queue, *(work(BULK) for _ in range(3)))
-    with pytest.raises(Overloaded, match=r"^3 segments of recordings wait$"):
-        queue.submit(work(BULK), 0.0)
-    assert queue.refused[BULK] == 1
 
 
 def test_a_cancelled_job_never_reaches_the_engine() -> None:

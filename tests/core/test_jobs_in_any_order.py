@@ -17,6 +17,7 @@ from ruasr_tel.engines.base import PLAIN, DecodeOptions, Hypothesis
 from ruasr_tel.errors import DecodeError, Overloaded
 from ruasr_tel.jobs import (
     BATCH_LENGTH_RATIO,
+    PARTIALS,
     Answer,
     Batch,
     JobQueue,
@@ -84,9 +85,9 @@ class JobQueueMachine(RuleBasedStateMachine):
             return
         waiting = self.unanswered(State.QUEUED)
         head = batch.jobs[0]
-        assert not [
-            job for job in waiting if job.priority < head.priority and job.priority is FINAL
-        ]
+        sooner = {job.priority for job in waiting if job.priority < head.priority}
+        assert FINAL not in sooner
+        assert not (head.priority is PARTIAL and sooner)
         for job in waiting:
             if job.priority is head.priority:
                 assert (not head.struck, head.due_s) <= (not job.struck, job.due_s)
@@ -141,7 +142,7 @@ class JobQueueMachine(RuleBasedStateMachine):
         given_up = {
             job
             for job in batch.jobs
-            if job not in self.answers and (job.struck or job.priority is PARTIAL)
+            if job not in self.answers and (job.struck or job.priority in PARTIALS)
         }
         answers = self.queue.died(batch, "exit code 139", self.now_s)
         assert {job for job, _ in answers} == given_up

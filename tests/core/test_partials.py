@@ -63,11 +63,25 @@ async def test_one_decode_at_a_time(job: Job) -> None:
     assert partials.due(10_000)
 
 
-async def test_without_room_it_is_tried_again_after_an_interval() -> None:
+async def test_without_room_it_is_tried_again_soon_until_a_text_is_shown_then_after_an_interval(
+    job: Job,
+) -> None:
     partials = make(first_ms=300, interval_ms=600)
     partials.begin(0)
+    assert partials.is_first
     partials.skip(300)
-    assert first_due(partials, 0) == 900
+    assert first_due(partials, 0) == 600
+    for now in (600, 900):
+        assert partials.is_first
+        partials.sent(job, now)
+        partials.came_back(job, 1.0)
+    assert not partials.is_first
+    partials.skip(1500)
+    assert first_due(partials, 0) == 1500 + 3 * 1000
+    partials.begin(5000)
+    assert partials.is_first
+    partials.skip(5300)  # how long decodes of the segment before took says nothing of short ones
+    assert first_due(partials, 5000) == 5600
 
 
 async def test_a_stopped_segment_has_no_more_but_the_next_one_has() -> None:

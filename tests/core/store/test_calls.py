@@ -186,11 +186,11 @@ async def test_since_leaves_out_calls_that_came_before(store: Store) -> None:
     assert [call.call_id for call in page.items] == ["c", "b"]
 
 
-@ON_ONE_DATABASE
+@settings(ON_ONE_DATABASE, max_examples=8)
 @given(
-    many=st.integers(0, 12),
-    limit=st.integers(1, 5),
-    meanwhile=st.lists(st.integers(0, 3), min_size=13, max_size=13),
+    many=st.integers(0, 8),
+    limit=st.integers(1, 3),
+    meanwhile=st.lists(st.integers(0, 2), min_size=9, max_size=9),
 )
 async def test_pages_give_every_call_once_whatever_comes_meanwhile(
     store: Store, many: int, limit: int, meanwhile: list[int]
