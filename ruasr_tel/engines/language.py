@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.engines.phrases import START, Guide, fold, words_of
@@ -173,27 +174,23 @@ class _Spellings:
     def of(cls, model: NGrams) -> "_Spellings":
         numbers = np.array([i for i, word in enumerate(model.words) if word not in MARKS])
         spelled = "\n".join(model.words[i] for i in numbers.tolist()).lower().replace("ё", "е")
-        letters = {letter: i for i, letter in enumerate(sorted(set(spelled) - {"\n"}), start=1)}
-        of_code = np.zeros(max(map(ord, letters)) + 1, dtype=np.int64)
-        of_code[[ord(letter) for letter in letters]] = list(letters.values())
-        texts = np.array(spelled.split("\n"))
-        table = of_code[texts.view(np.uint32).reshape(len(texts), -1)]
+        letters, table = _lettered(spelled)
+        in_order = np.argsort(table.view(f"S{table.itemsize * table.shape[1]}").ravel())
+        table, numbers = table[in_order], numbers[in_order]  # words that begin alike lie together
         unigrams = model.log_probs[1:][numbers]
-        nodes = np.zeros(len(texts), dtype=np.int64)
+        nodes = np.zeros(len(numbers), dtype=np.int64)
         keys: list[Ints] = []
         best = [np.zeros(1, dtype=np.float32)]
         count = 1
         for column in table.T:
             going = np.flatnonzero(column)
-            found, which = np.unique(
-                nodes[going] * (len(letters) + 1) + column[going], return_inverse=True
-            )
-            most = np.full(len(found), -np.inf, dtype=np.float32)
-            np.maximum.at(most, which, unigrams[going])
-            nodes[going] = count + which
-            keys.append(found)
-            best.append(most)
-            count += len(found)
+            steps = nodes[going] * (len(letters) + 1) + column[going]
+            new = np.diff(steps, prepend=-1) != 0
+            firsts = np.flatnonzero(new)
+            nodes[going] = count + np.cumsum(new) - 1
+            keys.append(steps[firsts])
+            best.append(np.maximum.reduceat(unigrams[going], firsts))
+            count += len(firsts)
         words = np.full(count, _OFF, dtype=np.int64)
         rising = np.argsort(unigrams, kind="stable")  # of words spelled alike the likeliest stays
         words[nodes[rising]] = numbers[rising]
@@ -207,6 +204,25 @@ class _Spellings:
         key = node * (len(self.letters) + 1) + number
         at = bisect_left(self.keys, key)
         return at + 1 if at < len(self.keys) and self.keys[at] == key else _OFF
+
+
+def _lettered(words: str) -> tuple[dict[str, int], npt.NDArray[np.uint16]]:
+    """Return the number of each letter, from 1 on, and words a line as rows of them.
+
+    Rows are filled with 0 and big-endian, so that bytes sort as they do.
+    """
+    codes = np.frombuffer(words.encode("utf-32-le"), np.uint32)
+    is_letter = codes != ord("\n")
+    of_code = np.zeros(int(codes.max()) + 1, dtype=np.uint16)
+    known = np.flatnonzero(np.bincount(codes[is_letter]))
+    of_code[known] = np.arange(1, len(known) + 1)
+    starts = np.concatenate(([0], np.flatnonzero(~is_letter) + 1))
+    lengths = np.diff(starts, append=len(codes) + 1) - 1
+    rows = np.repeat(np.arange(len(starts)), lengths)
+    columns = np.flatnonzero(is_letter) - starts[rows]
+    table = np.zeros((len(starts), lengths.max()), dtype=">u2")
+    table[rows, columns] = of_code[codes[is_letter]]
+    return {chr(code): number for number, code in enumerate(known.tolist(), start=1)}, table
 
 
 class _Words:
