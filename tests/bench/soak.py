@@ -114,7 +114,10 @@ async def _run(spec: EngineSpec, count: int, seed: int) -> tuple[list[str], bool
             lost += await _decode(scheduler, lengths_s[begin : begin + TOGETHER].tolist())
             memory_mb.append(resident_mb(host.pid))
             if (begin + TOGETHER) % SETTLED == 0:
-                report.out.print(f"  {begin + TOGETHER} segments, {memory_mb[-1]:.0f} MB")
+                report.out.print(
+                    f"  {begin + TOGETHER} segments, {lost} without an answer, "
+                    f"{memory_mb[-1]:.0f} MB"
+                )
         minutes = (time.monotonic() - began_s) / 60
     finally:
         await scheduler.close()
