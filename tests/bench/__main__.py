@@ -16,6 +16,7 @@ from tests.bench.load import Broken
 from tests.bench.partials import partials
 from tests.bench.progress import progress
 from tests.bench.recordings import recordings
+from tests.bench.reload import reload
 from tests.bench.rooms import audio, frames, vad
 from tests.bench.soak import SEGMENTS, soak
 from tests.bench.streams import streams
@@ -36,6 +37,7 @@ LOADS: dict[str, tuple[Callable[[int, float, int], bool], int, float]] = {
     "calls": (calls, 50, 60.0),
     "partials": (partials, 50, 20.0),
     "kill": (kill, 20, 30.0),
+    "reload": (reload, 30, 30.0),
     "recordings": (recordings, 20, 60.0),
 }
 """What runs the server: function, calls at once, seconds."""

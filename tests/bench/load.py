@@ -81,6 +81,7 @@ class Plan:
         calls: calls at once.
         seconds: how long all of them talk at once.
         seed: of the script.
+        ramp_s: over how many seconds they begin.
         wrap: whether to time the server's functions.
         settings: configuration of the server, KEY=VALUE.
         meanwhile: called in this process while the phones play, with the server's log.
@@ -89,6 +90,7 @@ class Plan:
     calls: int
     seconds: float
     seed: int = 1
+    ramp_s: float = RAMP_S
     wrap: bool = False
     settings: tuple[str, ...] = ()
     meanwhile: Callable[[Path], None] | None = field(default=None, compare=False)
@@ -96,7 +98,7 @@ class Plan:
     @property
     def scripts(self) -> list[Script]:
         """What the phones play."""
-        return scripts(self.calls, self.seconds, self.seed)
+        return scripts(self.calls, self.seconds, self.seed, self.ramp_s)
 
 
 def run(plan: Plan) -> Run:
@@ -158,12 +160,12 @@ def _server(plan: Plan, events: Path, log: Path) -> Iterator[tuple["subprocess.P
 
 
 def _phones(plan: Plan, port: int, log: Path) -> Sent:
-    numbers = map(str, (port, plan.calls, plan.seed, plan.seconds))
+    numbers = map(str, (port, plan.calls, plan.seed, plan.seconds, plan.ramp_s))
     command = [sys.executable, "-m", "tests.bench.phones", *numbers]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as phones:
         if plan.meanwhile is not None:
             plan.meanwhile(log)
-        answer, _ = phones.communicate(timeout=plan.seconds + 3 * RAMP_S + STOP_S)
+        answer, _ = phones.communicate(timeout=plan.seconds + 3 * plan.ramp_s + STOP_S)
     return Sent(**json.loads(answer))
 
 

@@ -116,9 +116,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("port", "calls", "seed"):
         parser.add_argument(name, type=int)
-    parser.add_argument("seconds", type=float)
+    for name in ("seconds", "ramp_s"):
+        parser.add_argument(name, type=float)
     given = parser.parse_args()
-    phones = [Phone(script) for script in scripts(given.calls, given.seconds, given.seed)]
+    played = scripts(given.calls, given.seconds, given.seed, given.ramp_s)
+    phones = [Phone(script) for script in played]
     began_s, began_cpu_s = time.monotonic(), time.process_time()
     latest_s = play(phones, given.port)
     wall_s, cpu_s = time.monotonic() - began_s, time.process_time() - began_cpu_s

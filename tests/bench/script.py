@@ -23,7 +23,7 @@ FRAME = round(RATE_HZ * FRAME_S)
 PAUSE_S = (1.0, 3.0)
 """Silence between two prompts: shortest and longest."""
 RAMP_S = 3.0
-"""The calls begin and end spread over so many seconds."""
+"""The calls begin and end spread over so many seconds, unless a plan says otherwise."""
 LEAST_SPEECH_S = 0.5
 """Less of a phrase before a hang-up is not counted on: a click, not a word."""
 
@@ -71,15 +71,16 @@ class Prompt:
     phrases: tuple[Phrase, ...]
 
 
-def scripts(calls: int, seconds: float, seed: int) -> list[Script]:
+def scripts(calls: int, seconds: float, seed: int, ramp_s: float = RAMP_S) -> list[Script]:
     """Return so many calls, of which all are there at once for `seconds`.
 
     Args:
         calls: how many.
         seconds: how long all of them talk at the same time.
         seed: of the order of the prompts and the length of the pauses.
+        ramp_s: over how many seconds they begin.
     """
-    ramp_s = RAMP_S if calls > 1 else 0.0
+    ramp_s = ramp_s if calls > 1 else 0.0
     return [
         _script(
             number, ramp_s * number / calls, seconds + ramp_s, random.Random(f"{seed}/{number}")
