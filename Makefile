@@ -19,10 +19,10 @@ demo: setup
 serve: setup
 	$(BIN)/ruasr-tel serve
 
-# Two workers: much of the time goes into calls at their real pace, which cost little CPU. Compiled
+# Three workers: much of the time goes into calls at their real pace, which cost little CPU. Compiled
 # modules are kept, for the tests start a hundred processes, which would each compile all they import.
 test: setup
-	PYTHONASYNCIODEBUG= PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	PYTHONASYNCIODEBUG= PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Needs Debian's chromium.
 browser: setup
