@@ -16,8 +16,8 @@ from ruasr_tel.types import Samples
 from tests.bench import report
 from tests.bench.engines import resident_mb
 from tests.bench.script import RATE_HZ, prompt_samples
-from tests.bench.tiny import shrink
 from tests.core.engines.conformance import CASES, Case
+from tests.tiny import shrink
 
 SEGMENTS = 10_000
 SHORTEST_S, LONGEST_S = 0.1, 25.0

@@ -1,14 +1,20 @@
-"""Working models in a folder, and ways to break them; made from the embedded models."""
+"""Working models in a folder, and ways to break them: the embedded ones, next to nothing inside.
+
+So small (tests/tiny.py), because each of a hundred faults is loaded by every engine and check.
+"""
 
 import math
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 from onnx import TensorProto, helper
 
 from ruasr_tel.models.catalog import Catalog
+from tests.tiny import shrink
 
 Damage = Callable[[Path], None]
 Port = tuple[str, int, list[int | str]]
@@ -19,16 +25,33 @@ CTC, TRANSDUCER, NEMO = "nemo_ctc", "transducer", "nemo_transducer"
 EMBEDDED = {CTC: "ru-mini-ctc-8k", TRANSDUCER: "ru-mini-transducer-8k"}
 
 
-def good_model(folder: Path, family: str) -> Path:
-    """Put a working model of `family` into `folder`."""
+def hearing_model(folder: Path, family: str) -> Path:
+    """Put the embedded model of `family` into `folder`."""
     folder.mkdir(parents=True)
-    if family == NEMO:
-        _write_nemo_transducer(folder)
-        return folder
-    model = Catalog.load(MODELS_DIR).resolve(EMBEDDED[family])
-    for path in model.files().values():
+    for path in Catalog.load(MODELS_DIR).resolve(EMBEDDED[family]).files().values():
         shutil.copy(path, folder)
     return folder
+
+
+def good_model(folder: Path, family: str) -> Path:
+    """Put a working model of `family` into `folder`; it hears nothing that was said."""
+    folder.mkdir(parents=True)
+    for name, content in _files(family).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@cache
+def _files(family: str) -> dict[str, bytes]:
+    """Return the files of a working model by name."""
+    with TemporaryDirectory() as made:
+        folder = Path(made) / family
+        if family == NEMO:
+            folder.mkdir()
+            _write_nemo_transducer(folder)
+        else:
+            shrink(hearing_model(folder, family))
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def write(name: str, content: bytes) -> Damage:

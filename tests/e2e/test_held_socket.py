@@ -19,6 +19,7 @@ def listener() -> Iterator[socket.socket]:
         yield listener
 
 
+@pytest.mark.slow  # two servers start, one after the other
 async def test_a_call_that_comes_after_a_crash_is_heard_by_the_next_server(
     listener: socket.socket,
 ) -> None:

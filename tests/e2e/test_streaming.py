@@ -4,6 +4,8 @@ import asyncio
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from ruasr_tel.testing import TIMEOUT_S
 from tests.e2e.letters import character_error, transcripts
 from tests.e2e.phones import Dialled, prompt
@@ -40,6 +42,7 @@ async def test_a_streaming_model_gives_partials_and_finals(tmp_path: Path) -> No
         assert final.startswith(told[0].split()[0])
 
 
+@pytest.mark.slow  # the tests' T-one hears its whole window anew in every chunk
 async def test_two_passes_take_partials_from_one_model_and_finals_from_another(
     server: Server, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.engines.runtime import cuda_refusal
 from ruasr_tel.engines.sherpa import cuda_refusal as sherpa_cuda_refusal
-from tests.core.broken_models import TRANSDUCER, good_model
+from tests.core.broken_models import TRANSDUCER, hearing_model
 from tests.layouts import GIGAAM, Layout
 from tests.layouts_online import write_toy_tone, write_toy_zipformer
 from tests.layouts_speech import write_speech_tone, write_speech_zipformer
@@ -57,7 +57,7 @@ def _layout(layout: Layout, engine: str) -> Callable[[Path], EngineSpec]:
 
 
 def _zipformer(folder: Path) -> EngineSpec:
-    return EngineSpec("sherpa", "mini", good_model(folder / "model", TRANSDUCER), TRANSDUCER)
+    return EngineSpec("sherpa", "mini", hearing_model(folder / "model", TRANSDUCER), TRANSDUCER)
 
 
 def _online_zipformer(folder: Path) -> EngineSpec:
