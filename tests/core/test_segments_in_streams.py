@@ -5,9 +5,10 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ruasr_tel.boundary import BoundaryConfig
@@ -129,7 +130,9 @@ class DrivenLeg:
         finals = self.finals()
         assert [final.segment for final in finals] == list(range(len(finals)))
         assert [final.error for final in finals] == [None] * len(finals)
-        assert all(final.text for final in finals)
+        for before, final in pairwise([None, *finals]):
+            # after a cut in speech the doubled audio's word is said once, and may be all there is
+            assert final.text or (before is not None and before.reason == "length")
         assert bool(finals) == spoke
         ledger = self.leg.ledger()
         assert (ledger.difference, ledger.dropped) == (0, {})
@@ -148,6 +151,7 @@ STEPS = st.lists(
 
 @settings(deadline=None, max_examples=60)
 @given(steps=STEPS)
+@example([("pause", 0), ("pause", 0), ("speak", 0), ("speak", 0), ("speak", 0)])
 def test_any_order_of_streams_pieces_and_deaths_gives_each_segment_one_final(
     steps: list[tuple[str, int]],
 ) -> None:
