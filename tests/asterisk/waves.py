@@ -34,6 +34,8 @@ QUESTION = "9005 AudioSocket(), CURL()"
 
 PROMPT = "agent-loggedoff"
 END_S = 4 * TIMEOUT_S
+PATIENCE_S = 3.0
+"""Callers who want to hear what the dialplan does with their words wait so long in silence."""
 
 LONGEST_S = 10
 """The smallest `calls.max_call_s` there is."""
@@ -102,8 +104,8 @@ class Suite:
         await self.house.idle()
 
     async def speech(self) -> dict[str, PlacedCall]:
-        """Let a caller speak to every door."""
-        calls = await self.all(lambda each: self.asterisk.place(each, PROMPT))
+        """Let a caller speak to every door, and wait for the dialplan on a busy machine, too."""
+        calls = await self.all(lambda each: self.asterisk.place(each, PROMPT, tail=PATIENCE_S))
         await self.idle()
         return calls
 
@@ -130,7 +132,7 @@ class Suite:
         """Let many callers speak to one extension at once."""
         calls = []
         for _ in range(CROWD):
-            calls.append(self.asterisk.place(extension, PROMPT, tail=3.0))
+            calls.append(self.asterisk.place(extension, PROMPT, tail=PATIENCE_S))
             await asyncio.sleep(0.02)  # as calls come: not one of them in the same millisecond
         await self.ends(calls)
         await self.idle()
