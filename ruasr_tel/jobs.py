@@ -58,7 +58,7 @@ class SchedulerConfig(Section):
     """Partials are skipped while more finals than this wait."""
 
     partial_queue: int = Field(default=16, ge=1, le=1000)
-    """Partials that may wait; more are skipped."""
+    """Partials that may wait, first ones and later ones each; more are skipped."""
 
     bulk_queue: int = Field(default=10_000, ge=1, le=1_000_000)
     """Segments of recordings that may wait; more are refused and tried again by their job."""
@@ -327,7 +327,7 @@ class JobQueue(Generic[WorkT]):
                 reason = f"{finals} finals wait"
             elif self.waiting(priority) >= config.partial_queue:
                 reason = f"{config.partial_queue} partials wait"
-            elif not self._partial_budget.allows(now_s, priority is Priority.FIRST_PARTIAL):
+            elif not self._partial_budget.allows(now_s, in_debt=priority is Priority.FIRST_PARTIAL):
                 reason = f"partials had {config.partial_share:.0%} of the engine's time"
         elif priority is Priority.BULK and self.waiting(priority) >= config.bulk_queue:
             reason = f"{config.bulk_queue} segments of recordings wait"

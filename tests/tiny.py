@@ -17,7 +17,7 @@ def shrink(folder: Path) -> None:
     """Replace the acoustics of the models in a folder by one random convolution each.
 
     Args:
-        folder: with a model of tests/layouts.py or the embedded transducer; others stay.
+        folder: with a model of tests/layouts.py or an embedded one; others stay.
     """
     for path in folder.rglob("*.onnx"):
         model = onnx.load(path)

@@ -34,8 +34,19 @@ def test_a_bucket_owes_no_more_than_its_capacity() -> None:
     assert bucket.allows(2.1)
 
 
+def test_in_debt_half_of_what_can_be_owed_is_allowed() -> None:
+    bucket = TokenBucket(rate=1.0, capacity=2.0)
+    bucket.charge(2.5)
+    assert not bucket.allows(0.0)
+    assert bucket.allows(0.0, in_debt=True)
+    bucket.charge(0.5)
+    assert not bucket.allows(0.0, in_debt=True)
+    assert bucket.allows(0.1, in_debt=True)
+
+
 def test_a_share_of_nothing_allows_nothing() -> None:
     assert not TokenBucket(rate=0.0, capacity=0.0).allows(0.0)
+    assert not TokenBucket(rate=0.0, capacity=0.0).allows(0.0, in_debt=True)
 
 
 @given(steps=STEPS)

@@ -65,8 +65,8 @@ def running_postgres() -> Iterator[Postgres]:
 def _in_memory() -> str | None:
     """Return a folder in memory, or None.
 
-    Each database has 300 files, and to remove all of a run took up to 52 s on a busy disk, 2 s in
-    memory (our measurement).
+    Each database has 300 files, and to remove all of a run took up to 52 s on a busy disk (our
+    measurement).
     """
     shared = Path("/dev/shm")
     roomy = shared.is_dir() and shutil.disk_usage(shared).free > ROOM_BYTES
