@@ -33,7 +33,7 @@ for less). Then recordings, too, leave a slot free."""
 
 
 class Priority(IntEnum):
-    """What goes first; lower is sooner. First partials are of segments that have no text yet."""
+    """What goes first; lower is sooner. First partials: of segments without a text (ADR 0030)."""
 
     FINAL = 0
     FIRST_PARTIAL = 1
