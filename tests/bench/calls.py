@@ -59,8 +59,7 @@ def _run(plan: Plan) -> tuple[bool, Run]:
     sound = report.verdict(done, found)
     report.delays(
         {
-            "end of speech to final (endpoint)": found.delays_s,
-            "hang-up to final (flush)": found.hang_up_delays_s,
+            **report.final_delays(found),
             "start of speech to SpeechStarted": found.starts_s,
             "start of speech to first partial": found.first_partials_s,
         }

@@ -28,11 +28,6 @@ def kill(count: int, seconds: float, seed: int) -> bool:
     if done.taken.restarts != KILLS:
         found.faults.append(f"{KILLS} kills, {done.taken.restarts} restarts")
     sound = report.verdict(done, found)
-    report.delays(
-        {
-            "end of speech to final (endpoint)": found.delays_s,
-            "hang-up to final (flush)": found.hang_up_delays_s,
-        }
-    )
+    report.delays(report.final_delays(found))
     report.out.print(f"restarts: {done.taken.restarts}")
     return sound

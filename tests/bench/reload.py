@@ -7,8 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ruasr_tel.control import ask_to_use
+from ruasr_tel.errors import ConfigError
 from tests.bench import report
-from tests.bench.load import Plan, run
+from tests.bench.load import Broken, Plan, run
 from tests.bench.verdict import judge
 
 OLD, NEW = "ru-mini-ctc-8k", "ru-mini-transducer-8k"
@@ -26,7 +27,10 @@ def reload(count: int, seconds: float, seed: int) -> bool:
         def change(log: Path) -> None:
             time.sleep(RAMP_S / 2)
             began_s = time.monotonic()
-            said = asyncio.run(ask_to_use(socket, NEW))
+            try:
+                said = asyncio.run(ask_to_use(socket, NEW))
+            except ConfigError as refused:
+                raise Broken(str(refused)) from refused
             report.out.print(f"after {time.monotonic() - began_s:.1f} s: {said}", markup=False)
             unloaded.append(_is_unloaded(log, began_s + seconds + 2 * RAMP_S))
 
@@ -37,12 +41,7 @@ def reload(count: int, seconds: float, seed: int) -> bool:
     if not unloaded[0]:
         found.faults.append(f"{OLD} was not unloaded with the last of its calls")
     sound = report.verdict(done, found)
-    report.delays(
-        {
-            "end of speech to final (endpoint)": found.delays_s,
-            "hang-up to final (flush)": found.hang_up_delays_s,
-        }
-    )
+    report.delays(report.final_delays(found))
     return sound
 
 

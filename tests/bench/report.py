@@ -63,6 +63,14 @@ def delays(named: dict[str, Sequence[float]]) -> None:
     out.print(made)
 
 
+def final_delays(found: Verdict) -> dict[str, Sequence[float]]:
+    """Return what `delays` prints of finals."""
+    return {
+        "end of speech to final (endpoint)": found.delays_s,
+        "hang-up to final (flush)": found.hang_up_delays_s,
+    }
+
+
 def verdict(run: Run, found: Verdict) -> bool:
     """Print what came of a run and whether anything was lost; return whether nothing was."""
     sent = run.sent

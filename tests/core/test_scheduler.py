@@ -261,7 +261,7 @@ async def test_partials_and_bulk_are_refused_and_counted() -> None:
             with pytest.raises(Overloaded):
                 scheduler.submit(audio(), RATE_HZ, priority)
         assert (scheduler.partials_refused, scheduler.refused(BULK)) == (1, 1)
-        assert [scheduler.waiting(priority) for priority in (FINAL, PARTIAL, BULK)] == [0, 1, 1]
+        assert [scheduler.waiting(priority) for priority in Priority] == [0, 0, 1, 1]
 
 
 async def test_the_wait_follows_from_pace_and_audio() -> None:

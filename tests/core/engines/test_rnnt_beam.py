@@ -172,7 +172,7 @@ def test_preferred_words_are_heard_and_a_long_phrase_that_was_not_said_costs_not
             led = heard(engine, bad, DecodeOptions(tuple(hard))).text
             lost_still += len(lost_words(led, one.text))
     assert lost >= 10
-    assert lost_still <= 0.75 * lost  # measured: 17 of 27
+    assert lost_still <= 0.7 * lost  # measured: 17 of 27
     free = heard(engine, prompt, DecodeOptions(alternatives=2)).text
     not_said = DecodeOptions(("введите номер агента и нажмите звездочку",))
     assert heard(engine, prompt, not_said).text == free
