@@ -1,7 +1,6 @@
 """The FreeSWITCH examples: well-formed, their URLs understood by our doors, their programs run."""
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -14,12 +13,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel_adapters.audio_stream.wire import Settings, parse_url
 from ruasr_tel_adapters.vosk_ws.options import Options, change_options
 from ruasr_tel_adapters.vosk_ws.options import parse_url as parse_vosk_url
 
 FOLDER = Path(__file__).parents[1] / "dialplan_examples/freeswitch"
-TIMEOUT_S = 10.0 * float(os.environ.get("RUASR_TEST_TIMEOUT_FACTOR", "1"))
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.xml")), ids=lambda path: path.name)

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from ruasr_tel.events import CallStarted, Final
+from ruasr_tel.testing import TIMEOUT_S
 from tests.asterisk.pbx import PlacedCall
 from tests.asterisk.settings import SECOND_MODEL
 from tests.asterisk.waves import PROMPT, Suite
@@ -31,7 +32,7 @@ async def placed(suite: Suite) -> Placed:
         each: suite.asterisk.place("speech", PROMPT, ENGINE=each) for each in (*TAKEN, *REFUSED)
     }
     calls |= {each: suite.asterisk.place(each, PROMPT) for each in ("9024", "9025")}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(2 * TIMEOUT_S):
         await calls["chosen"].named.wait()
     await suite.house.until_heard(calls["chosen"].call_id, 4000)
     active = await suite.house.counter("ruasr_model_calls_active", model=SECOND_MODEL)

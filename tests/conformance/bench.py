@@ -18,9 +18,9 @@ from ruasr_tel.config import Config, EngineConfig
 from ruasr_tel.events import CallEnded, Event, Final
 from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.types import CallId
 from ruasr_tel_adapters.vosk_ws import VoskWsConfig, create
-from tests.conformance.websocket import TIMEOUT_S
 
 T = TypeVar("T")
 
@@ -44,17 +44,17 @@ class Server:
     def start(self) -> None:
         """Return when the door is open."""
         self._thread.start()
-        self._ready.result(TIMEOUT_S)
+        self._ready.result(3 * TIMEOUT_S)
 
     def stop(self) -> None:
         """Close the door, end the engine."""
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(TIMEOUT_S)
+        self._thread.join(3 * TIMEOUT_S)
 
     def finals(self, call_id: str) -> list[Final]:
         """Wait for the call's end and return its finals that have text."""
         with self._more:
-            assert self._more.wait_for(lambda: self._has_ended(call_id), TIMEOUT_S), call_id
+            assert self._more.wait_for(lambda: self._has_ended(call_id), 3 * TIMEOUT_S), call_id
             events = list(self._events[call_id])
         ledgers = [
             ledger
@@ -94,7 +94,7 @@ class Server:
         async def run() -> T:
             return await work()
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(TIMEOUT_S)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(3 * TIMEOUT_S)
 
     def _has_ended(self, call_id: str) -> bool:
         return any(isinstance(event, CallEnded) for event in self._events[call_id])

@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from ruasr_tel.testing import TIMEOUT_S
 from tests.conformance import telephony_clients as clients
 from tests.conformance.bench import Server
 from tests.conformance.conftest import SHORT, prompt
-from tests.conformance.websocket import TIMEOUT_S, WebSocket
+from tests.conformance.websocket import WebSocket
 
 KEYWORD = "регистра"
 """In the first of three words, so that partials of half a second's rhythm show it in time."""
@@ -54,7 +55,7 @@ class Calls:
         }
 
     def __getitem__(self, name: str) -> Outcome:
-        return self._running[name].result(TIMEOUT_S)
+        return self._running[name].result(3 * TIMEOUT_S)
 
     def asterisk(self, mask: bytes = b"\x01\x02\x03\x04") -> Outcome:
         call_id = str(uuid4())

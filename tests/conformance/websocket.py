@@ -2,14 +2,14 @@
 
 import base64
 import hashlib
-import os
 import select
 import socket
 import struct
 
+from ruasr_tel.testing import TIMEOUT_S
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
-TIMEOUT_S = 30.0 * float(os.environ.get("RUASR_TEST_TIMEOUT_FACTOR", "1"))
 
 _KEY = base64.b64encode(b"sixteen  letters").decode()
 _ACCEPT = base64.b64encode(
@@ -42,7 +42,7 @@ class WebSocket:
         headers: dict[str, str] | None = None,
         mask: bytes = b"\x17\x2a\x5c\xe1",
     ) -> None:
-        self._socket = socket.create_connection(address, TIMEOUT_S)
+        self._socket = socket.create_connection(address, 3 * TIMEOUT_S)
         self._mask = mask
         self._buffer = b""
         self.response: dict[str, str] = {}

@@ -12,10 +12,10 @@ from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, Hypothesis
 from ruasr_tel.engines.hearing import Hearing, Hearings
 from ruasr_tel.errors import DecodeError, EngineDied, Overloaded
 from ruasr_tel.scheduler import Job, Priority, Scheduler, SchedulerConfig
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.types import Samples
 
 RATE_HZ = 8000
-TIMEOUT_S = 10.0
 FINAL, PARTIAL, BULK = Priority.FINAL, Priority.PARTIAL, Priority.BULK
 
 Decode = asyncio.Future[list[Hypothesis]]

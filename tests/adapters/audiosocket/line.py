@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.session import Session
 from tests.adapters.audiosocket.fakes import FakeCall, FakeCalls, FakeTransport
@@ -64,7 +65,7 @@ class Line:
 
     async def lost(self, error: Exception | None = None) -> None:
         self.session.connection_lost(error)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(TIMEOUT_S):
             await self.session.finished.wait()
 
     def counted(self, kind: str) -> float:

@@ -1,5 +1,4 @@
 import asyncio
-import os
 from uuid import uuid4
 
 import numpy as np
@@ -8,14 +7,13 @@ import pytest
 from ruasr_tel.errors import Overloaded, ProtocolError
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import PhoneCall
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.testing.phone import TAIL_S
 from ruasr_tel.types import Samples
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.phone import AudioSocketPhone
 from ruasr_tel_adapters.audiosocket.server import create
 from tests.adapters.audiosocket.fakes import FakeCalls
-
-TIMEOUT_S = 10 * float(os.environ.get("RUASR_TEST_TIMEOUT_FACTOR", "1"))
 
 
 async def dial(calls: FakeCalls, samples: Samples, rate_hz: int, pace: float) -> tuple[str, float]:

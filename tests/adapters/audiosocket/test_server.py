@@ -1,7 +1,6 @@
 """The door on real sockets, with peers that speak bytes and misbehave."""
 
 import asyncio
-import os
 import re
 import socket
 import struct
@@ -14,12 +13,12 @@ from structlog.testing import capture_logs
 
 from ruasr_tel.errors import ConfigError, Overloaded, PortTaken
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 from ruasr_tel_adapters.audiosocket.server import MAX_LATE_S, AudioSocketDoor, create
 from ruasr_tel_adapters.audiosocket.session import SILENCE_FRAME, Session
 from tests.adapters.audiosocket.fakes import FakeCall, FakeCalls
 
-TIMEOUT_S = 10 * float(os.environ.get("RUASR_TEST_TIMEOUT_FACTOR", "1"))
 HANGUP = b"\x00\x00\x00"
 
 

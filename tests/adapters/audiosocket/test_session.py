@@ -5,6 +5,7 @@ import socket
 
 from structlog.testing import capture_logs
 
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel_adapters.audiosocket.session import Session
 from tests.adapters.audiosocket.fakes import FakeCalls, FakeTransport
 from tests.adapters.audiosocket.line import CALL, DATA, HANGUP, PEER, Line, audio, message
@@ -202,7 +203,7 @@ async def test_a_uuid_is_free_again_only_after_the_last_final() -> None:
     assert calls.all[1].call_id == f"{CALL}#2"
     assert first.session in sessions
     calls.all[0].may_end.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(TIMEOUT_S):
         await first.session.finished.wait()
     third = Line(calls, sessions).call_in()
     assert calls.all[2].call_id == CALL

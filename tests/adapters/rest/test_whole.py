@@ -83,7 +83,9 @@ async def test_three_hours_of_silence_are_done_and_say_nothing(whole: Whole) -> 
     path = write_silent_flac(whole.folder / "x.flac", 1, 10_800)
     form = aiohttp.FormData()
     form.add_field("upload", io.BytesIO(path.read_bytes()), filename="silence.flac")
-    shown = await whole.json("POST", "/v1/recordings?wait=300", data=form)
+    patience = aiohttp.ClientTimeout(total=300)  # 337,500 frames for the detector: 30 s, and more
+    address = "/v1/recordings?wait=300"
+    shown = await whole.json("POST", address, data=form, timeout=patience)
     assert (shown["state"], shown["reason"]) == ("done", None)
     assert (shown["result"]["turns"], shown["result"]["duration_s"]) == ([], 10_800.0)
 

@@ -3,18 +3,17 @@
 import asyncio
 import functools
 import inspect
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.websocket import Listener
 from ruasr_tel_adapters.vosk_ws import VoskWsConfig, create
 from tests.adapters.vosk_ws.fake_calls import FakeCalls, Serve
 
-TIMEOUT_S = 10.0 * float(os.environ.get("RUASR_TEST_TIMEOUT_FACTOR", "1"))
 HERE = Path(__file__).parent
 
 

@@ -15,9 +15,9 @@ from ruasr_tel.engines import scripted, wire
 from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.engines.child import Child
 from ruasr_tel.errors import ConfigError, DecodeError, EngineDied, ModelLoadError
+from ruasr_tel.testing import TIMEOUT_S
 
 RATE_HZ = 8000
-TIMEOUT_S = 20.0
 DOCTOR = "`ruasr-tel doctor --model {}` says what is wrong with it"
 
 

@@ -10,10 +10,10 @@ from ruasr_tel.engines.base import PLAIN, DecodeOptions, Hypothesis
 from ruasr_tel.engines.hearing import MAX_BEHIND_S, Hearings
 from ruasr_tel.engines.wire import Audio, Flag, Heard
 from ruasr_tel.errors import DecodeError, EngineDied
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.types import Samples
 
 RATE_HZ = 8000
-TIMEOUT_S = 10.0
 YES = Hypothesis("да")
 
 

@@ -20,10 +20,10 @@ from ruasr_tel.engines.child import Child
 from ruasr_tel.engines.process import Backoff, EngineProcess, EngineProcessConfig, cpu_s
 from ruasr_tel.errors import DecodeError, EngineDied, ModelLoadError
 from ruasr_tel.scheduler import Job, Priority, Scheduler, SchedulerConfig
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.types import Samples
 
 RATE_HZ = 8000
-TIMEOUT_S = 20.0
 QUICK = EngineProcessConfig(restart_delay_s=0.01, restart_delay_max_s=0.02)
 IMPATIENT = EngineProcessConfig(
     hang_timeout_s=1.0,
@@ -48,7 +48,7 @@ async def started(
     engine_spec: EngineSpec, config: EngineProcessConfig = QUICK
 ) -> AsyncIterator[EngineProcess]:
     engine = EngineProcess(engine_spec, config)
-    async with asyncio.timeout(TIMEOUT_S):
+    async with asyncio.timeout(2 * TIMEOUT_S):
         await engine.start()
         yield engine
     await engine.close()
@@ -82,7 +82,7 @@ class Logged:
         raise structlog.DropEvent
 
     async def event(self, name: str) -> None:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(2 * TIMEOUT_S):
             await self._seen[name].wait()
 
 
@@ -382,7 +382,7 @@ def test_the_child_ends_with_a_server_that_is_killed() -> None:
         child = os.pidfd_open(int(words[1]))
         server.kill()
     try:
-        assert select.select([child], [], [], TIMEOUT_S)[0] == [child]
+        assert select.select([child], [], [], 2 * TIMEOUT_S)[0] == [child]
     finally:
         os.close(child)
 

@@ -15,10 +15,10 @@ from ruasr_tel.engines.prepare import prepare
 from ruasr_tel.engines.scripted import ScriptedEngine, create
 from ruasr_tel.engines.streams import Streams
 from ruasr_tel.engines.wire import Flag
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.types import Samples
 
 RATE_HZ = 8000
-TIMEOUT_S = 10.0
 
 
 def engine(**options: str | int | float | bool) -> ScriptedEngine:

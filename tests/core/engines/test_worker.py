@@ -21,10 +21,10 @@ from ruasr_tel.engines.base import (
 )
 from ruasr_tel.engines.worker import Worker, decode, load
 from ruasr_tel.errors import ConfigError, ModelLoadError
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.types import Samples, Waveform
 
 RATE_HZ = 8000
-TIMEOUT_S = 10.0
 SPEC = EngineSpec("scripted", "пробная", threads=2)
 
 

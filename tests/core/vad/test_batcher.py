@@ -1,5 +1,4 @@
 import asyncio
-import os
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -8,12 +7,12 @@ import numpy as np
 import pytest
 import structlog
 
+from ruasr_tel.testing import TIMEOUT_S
 from ruasr_tel.types import Waveform
 from ruasr_tel.vad.base import Probabilities, VadConfig, VadState
 from ruasr_tel.vad.batcher import VadBatcher, _Entry
 from ruasr_tel.vad.silero import SileroVad
 
-TIMEOUT_S = 10 * float(os.environ.get("RUASR_TEST_TIMEOUT_FACTOR", "1"))
 MODEL = Path(__file__).parents[3] / "models/silero-vad/silero_vad_op18_ifless.onnx"
 
 
