@@ -35,6 +35,9 @@ from ruasr_tel.store import Page, Store
 
 RECORDING, DELIVERY, NEWS = "recording", "delivery", "news"
 """Kinds of errands: a recording, its result to deliver, an event of a live call to deliver."""
+RECORDING_POLL_S, DELIVERY_POLL_S, NEWS_POLL_S = 0.4, 1.0, 0.5
+"""How often their queues look for work. A short recording is over within a second, news of a call
+are read while it lasts. All three together cost an idle server 2 % of a core, 5 % at 0.2 s each."""
 DELIVERY_TROUBLES = 100
 """Try of a delivery from which an error of ours ends it; one a day needs some forty."""
 KEEP_TRACES_S = 7 * 86_400.0
@@ -105,19 +108,26 @@ class Recordings:
         config = self.config
         per_lane = min(config.deliveries_per_host, config.deliveries)
 
-        def sending(stage: Stage, give_up: GiveUp) -> Kind:
-            stages = {"deliver": stage}
-            return Kind(stages, config.deliveries, give_up, DELIVERY_TROUBLES, per_lane=per_lane)
+        def sending(stage: Stage, give_up: GiveUp, poll_s: float) -> Kind:
+            return Kind(
+                {"deliver": stage},
+                config.deliveries,
+                give_up,
+                DELIVERY_TROUBLES,
+                poll_s,
+                per_lane=per_lane,
+            )
 
         return {
             RECORDING: Kind(
                 self._stages.by_name,
                 config.concurrency,
                 self._stages.fail,
+                poll_s=RECORDING_POLL_S,
                 per_minute=config.per_minute,
             ),
-            DELIVERY: sending(self._handover.deliver, self._handover.give_up),
-            NEWS: sending(self.news.deliver, self.news.give_up),
+            DELIVERY: sending(self._handover.deliver, self._handover.give_up, DELIVERY_POLL_S),
+            NEWS: sending(self.news.deliver, self.news.give_up, NEWS_POLL_S),
         }
 
     @property
