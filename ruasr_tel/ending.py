@@ -2,7 +2,10 @@
 
 from pydantic import Field
 
+from ruasr_tel.engines.phrases import words_of
 from ruasr_tel.section import Section
+
+_STRESS = "\u0301"
 
 
 class EndConfig(Section):
@@ -11,7 +14,8 @@ class EndConfig(Section):
     after_final: bool = False
     """After the first final with text: the dialplan asked one question."""
     phrases: tuple[str, ...] = Field((), max_length=1000)
-    """After a final that has one of these words or phrases, whole words, any case."""
+    """After a final that has one of these words or phrases, whole words, whatever
+    case and punctuation."""
     after_s: float | None = Field(None, gt=0, le=86_400)
     """After so many seconds; null is never."""
 
@@ -33,5 +37,5 @@ class EndConfig(Section):
 
 
 def _plain(text: str) -> str:
-    """Return words between single spaces, a space before and after."""
-    return f" {' '.join(text.casefold().replace('ё', 'е').split())} "
+    """Return bare words between single spaces, a space before and after."""
+    return f" {words_of(text.replace(_STRESS, ''))} "

@@ -1,6 +1,7 @@
 """Lets many readers follow the events of calls as they happen, and catch up on the last ones."""
 
 import asyncio
+import itertools
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from ruasr_tel.types import CallId
 KEPT_CALLS = 1000
 """Calls whose events are kept; the oldest ended ones go first."""
 KEPT_EVENTS = 2000
-"""Events kept per call: more than an hour of dialogue."""
+"""Events kept per call; an hour and more of finals. Partials, most of all events, while it runs."""
 
 
 @dataclass(slots=True)
@@ -43,29 +44,38 @@ class Latest:
 class _Line:
     """Numbered events, and who waits for more."""
 
-    first: int = 0  # number of the oldest kept event
-    events: deque[Event] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
+    following: int = 0  # number of the next event
+    numbered: deque[tuple[int, Event]] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
     latest: Latest = field(default_factory=Latest)
     ended: bool = False
     followers: int = 0
     more: asyncio.Event = field(default_factory=asyncio.Event)
 
     def push(self, event: Event) -> None:
-        if len(self.events) == KEPT_EVENTS:
-            self.first += 1
-        self.events.append(event)
+        self.numbered.append((self.following, event))
+        self.following += 1
         self.latest.take(event)
         waiting, self.more = self.more, asyncio.Event()
         waiting.set()
+
+    def end(self) -> None:
+        """Let go of what is only of use while the call runs; the others keep their numbers."""
+        self.ended = True
+        kept = [one for one in self.numbered if not isinstance(one[1], Partial)]
+        self.numbered = deque(kept, KEPT_EVENTS)
+
+    def since(self, number: int) -> list[tuple[int, Event]]:
+        """Return the kept events from a number on; costs what it returns, not what is kept."""
+        newer = list(itertools.takewhile(lambda one: one[0] >= number, reversed(self.numbered)))
+        return newer[::-1]
 
     async def follow(self, following: int) -> AsyncGenerator[tuple[int, Event], None]:
         """Yield events from number `following` on, to the end of the line."""
         while True:
             more = self.more
-            for number, event in enumerate(list(self.events), self.first):
-                if number >= following:
-                    following = number + 1
-                    yield number, event
+            for number, event in self.since(following):
+                following = number + 1
+                yield number, event
             if self.ended and not more.is_set():  # set: more came while the reader was slow
                 return
             await more.wait()
@@ -81,8 +91,10 @@ class Hub:
     def publish(self, event: Event) -> None:
         """Take one event, in the event loop; never blocks."""
         line = self._lines.setdefault(event.call_id, _Line())
-        line.ended = isinstance(event, CallEnded)
+        line.ended = False
         line.push(event)
+        if isinstance(event, CallEnded):
+            line.end()
         self._all.push(event)
         if len(self._lines) > KEPT_CALLS:
             self._forget()
@@ -94,7 +106,7 @@ class Hub:
     def is_running(self, call_id: CallId) -> bool:
         """Whether a call has begun and not ended."""
         line = self._lines.get(call_id)
-        return line is not None and bool(line.events) and not line.ended
+        return line is not None and bool(line.numbered) and not line.ended
 
     def latest(self, call_id: CallId) -> Latest:
         """Return how a call stands; nothing is known of one that has not come."""
@@ -107,13 +119,13 @@ class Hub:
         The first one is its `CallStarted`, unless that is not kept any more.
         """
         line = self._lines.get(call_id)
-        events = () if line is None else tuple(line.events)
+        events = () if line is None else tuple(event for _, event in line.numbered)
         starts = [n for n, event in enumerate(events) if isinstance(event, CallStarted)]
         return events[starts[-1] :] if starts else events
 
     def __contains__(self, call_id: CallId) -> bool:
         line = self._lines.get(call_id)
-        return line is not None and bool(line.events)
+        return line is not None and bool(line.numbered)
 
     async def follow(
         self, call_id: CallId, after: int = -1
@@ -131,7 +143,7 @@ class Hub:
                 yield numbered
         finally:
             line.followers -= 1
-            if not line.followers and not line.events:  # it never came
+            if not line.followers and not line.numbered:  # it never came
                 self._lines.pop(call_id, None)
 
     async def follow_all(self, after: int | None = None) -> AsyncGenerator[tuple[int, Event], None]:
@@ -141,7 +153,7 @@ class Hub:
             after: number of the last event already seen; None begins with the next one.
         """
         line = self._all
-        following = line.first + len(line.events) if after is None else after + 1
+        following = line.following if after is None else after + 1
         async for numbered in line.follow(following):
             yield numbered
 

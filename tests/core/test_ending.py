@@ -20,6 +20,9 @@ from ruasr_tel.types import CallId
         (EndConfig(phrases=("да",)), "дай да́ру", None),
         (EndConfig(phrases=("да", "всё")), "это все", "phrase 'всё'"),
         (EndConfig(phrases=("да",)), "", None),
+        (EndConfig(phrases=("до свидания",)), "Всё, до свидания.", "phrase 'до свидания'"),
+        (EndConfig(phrases=("Оператор!",)), "Оператор, пожалуйста.", "phrase 'Оператор!'"),
+        (EndConfig(phrases=("?",)), "да?", None),
     ],
 )
 def test_which_finals_end_a_call(config: EndConfig, text: str, reason: str | None) -> None:

@@ -59,6 +59,17 @@ def test_what_is_kept_of_a_call_begins_with_its_last_start() -> None:
     assert hub.since_start(A) == (final(A, "да"),) * KEPT_EVENTS
 
 
+async def test_a_call_that_has_ended_keeps_no_partials_and_its_numbers() -> None:
+    hub = Hub()
+    for event in (started(A), partial(A, "ал"), final(A, "алло"), partial(A, "д"), ended(A)):
+        hub.publish(event)
+    assert await collect(hub, A) == [(0, started(A)), (2, final(A, "алло")), (4, ended(A))]
+    assert await collect(hub, A, after=2) == [(4, ended(A))]
+    hub.publish(started(A))
+    hub.publish(ended(A))
+    assert (await collect(hub, A, after=4)) == [(5, started(A)), (6, ended(A))]
+
+
 async def test_a_slow_follower_loses_nothing_at_the_end() -> None:
     hub = Hub()
     hub.publish(started(A))
