@@ -121,7 +121,7 @@ def test_the_latest_of_a_call_is_its_start_its_last_text_and_its_open_segment() 
 async def test_the_oldest_events_of_a_long_call_and_the_oldest_ended_calls_go_first() -> None:
     hub = Hub()
     for _ in range(KEPT_EVENTS + 5):
-        hub.publish(partial(A, "да"))
+        hub.publish(final(A, "да"))
     hub.publish(ended(A))
     kept = await collect(hub, A)
     assert (len(kept), kept[0][0], kept[-1][0]) == (KEPT_EVENTS, 6, KEPT_EVENTS + 5)
