@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Reload:
-    """Changes a running server.
+    """Changes a running server, one change after the other.
 
     Args:
         config: what it runs with.
@@ -32,6 +32,9 @@ class Reload:
         self._config = config
         self._recognisers = recognisers
         self._profiles = profiles
+        # Held from reading what runs to taking over what shall run: two changes at once would each
+        # begin with the server as it was before the other.
+        self._changing = asyncio.Lock()
 
     async def use(self, name: str) -> str:
         """Let a model take the new calls; return what came of it, in a sentence.
@@ -41,13 +44,14 @@ class Reload:
             ModelLoadError: it cannot be used.
             OSError: no process can be started.
         """
-        before = self._recognisers.default
-        try:
-            await self._take_over(with_model(self._config, name))
-        except (RuasrError, OSError) as error:
-            _log.error("model not taken", model=name, reason=str(error))
-            raise
-        now = self._recognisers.default
+        async with self._changing:
+            before = self._recognisers.default
+            try:
+                await self._take_over(with_model(self._config, name))
+            except (RuasrError, OSError) as error:
+                _log.error("model not taken", model=name, reason=str(error))
+                raise
+            now = self._recognisers.default
         if now is before:
             return f"{now.names[0]} takes the calls already"
         keep = f"; {before.calls} calls end with {before.names[0]}" if before.calls else ""
@@ -62,27 +66,27 @@ class Reload:
         Args:
             read: reads it.
         """
-        try:
-            loaded = await asyncio.to_thread(read)
-            config = loaded.config
-            await self._take_over(
-                self._config.model_copy(update={key: getattr(config, key) for key in TAKEN_OVER})
+        async with self._changing:
+            try:
+                loaded = await asyncio.to_thread(read)
+                config = loaded.config
+                taken = {key: getattr(config, key) for key in TAKEN_OVER}
+                await self._take_over(self._config.model_copy(update=taken))
+            except (RuasrError, OSError) as error:
+                _log.error("configuration not taken over, nothing has changed", reason=str(error))
+                return
+            for warning in loaded.warnings:
+                _log.warning(warning)
+            left = [
+                key
+                for key in type(config).model_fields
+                if key not in TAKEN_OVER and getattr(config, key) != getattr(self._config, key)
+            ]
+            _log.info(
+                "configuration taken over",
+                model=self._recognisers.default.names[0],
+                needs_restart=left,
             )
-        except (RuasrError, OSError) as error:
-            _log.error("configuration not taken over, nothing has changed", reason=str(error))
-            return
-        for warning in loaded.warnings:
-            _log.warning(warning)
-        left = [
-            key
-            for key in type(config).model_fields
-            if key not in TAKEN_OVER and getattr(config, key) != getattr(self._config, key)
-        ]
-        _log.info(
-            "configuration taken over",
-            model=self._recognisers.default.names[0],
-            needs_restart=left,
-        )
 
     async def _take_over(self, config: Config) -> None:
         loader = ModelLoader(config, await asyncio.to_thread(find_catalog, config))

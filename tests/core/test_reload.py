@@ -13,14 +13,14 @@ from structlog.testing import capture_logs
 
 from ruasr_tel import app
 from ruasr_tel.app import Running, serving
-from ruasr_tel.app_models import recognition
+from ruasr_tel.app_models import ModelLoader, recognition
 from ruasr_tel.config import Config, Loaded, load_config
 from ruasr_tel.control import ask_to_use
 from ruasr_tel.engines.base import Hypothesis
 from ruasr_tel.errors import ConfigError, ModelLoadError, RuasrError
 from ruasr_tel.plugins import adapters
 from ruasr_tel.profile import Profile
-from ruasr_tel.recognisers import Recognisers
+from ruasr_tel.recognisers import Recogniser, Recognisers
 from ruasr_tel.reload import Reload
 from ruasr_tel.scheduler import Priority
 from ruasr_tel.testing import TIMEOUT_S
@@ -125,6 +125,34 @@ async def test_a_configuration_that_is_read_again_is_taken_over_if_it_can_be_use
         assert profiles["default"].alternatives == 3
     (taken,) = [line for line in logs if line["event"] == "configuration taken over"]
     assert (taken["model"], taken["needs_restart"]) == (TRANSDUCER, ["calls"])
+
+
+async def test_a_model_that_is_asked_for_while_a_configuration_is_taken_over_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loading = asyncio.Event()
+    load = ModelLoader.load
+
+    async def and_tell(loader: ModelLoader, name: str) -> Recogniser:
+        loading.set()
+        return await load(loader, name)
+
+    async with running() as (reload, recognisers, profiles):
+        monkeypatch.setattr(ModelLoader, "load", and_tell)
+        read = loaded(engine__model=TRANSDUCER, profiles__extra__model=CTC)
+        with capture_logs() as logs:
+            sighup = asyncio.create_task(reload.reread(lambda: read))
+            await loading.wait()
+            said = await reload.use(CTC)
+            await sighup
+        assert said == (
+            f"{CTC} takes new calls. Until the next restart or SIGHUP: "
+            f"set engine.model to {CTC} to keep it"
+        )
+        assert recognisers.default.info.model == CTC
+        assert profiles["extra"].model == CTC
+    (taken,) = [line for line in logs if line["event"] == "configuration taken over"]
+    assert taken["model"] == TRANSDUCER
 
 
 async def test_a_server_listens_for_commands_and_for_sighup(
