@@ -4,23 +4,29 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import structlog
 
 from ruasr_tel.config import Config
 from ruasr_tel.engines.base import EngineInfo
 from ruasr_tel.engines.process import EngineProcess
-from ruasr_tel.errors import ConfigError
+from ruasr_tel.errors import ConfigError, ModelLoadError
 from ruasr_tel.language.choice import parse
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.models.catalog import Catalog, Model, default_models_dir, to_spec
-from ruasr_tel.models.lms import Options, options, state
+from ruasr_tel.models.lms import Options, options
+from ruasr_tel.models.lms import state as lms_state
+from ruasr_tel.models.probe import CPU_ONLY, state
 from ruasr_tel.recognisers import Recogniser, Recognisers, Wanted
 from ruasr_tel.scheduler import Scheduler
 from ruasr_tel.vad import Vad, VadBatcher, create_vad
 
 VAD_MODEL = Path("silero-vad/silero_vad_op18_ifless.onnx")
 """The voice activity detector's file below the models folder."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,30 @@ class Recognition:
         return engine
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A model, and what a configuration says of it.
+
+    Attributes:
+        config: `engine` speaks of this model; `profiles` are those whose segments it decodes.
+        model: where it lies.
+        notice: why it does not run where `engine.provider` says, or empty.
+    """
+
+    config: Config
+    model: Model
+    notice: str = ""
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that runs it.
+
+        Raises:
+            ConfigError: it does not run on the configured one.
+        """
+        return self.model.entry.engine_named(self.config.engine.engine)
+
+
 class ModelLoader:
     """Makes recognisers as a configuration says.
 
@@ -69,11 +99,13 @@ class ModelLoader:
             ConfigError: there is no such model.
             ModelLoadError: it is not on this machine.
         """
-        config, model = self._for(name)
+        chosen = self.choose(name)
+        config, model = chosen.config, chosen.model
+        model = replace(model, folder=model.folder.resolve())  # one key, however it was named
         how = config.engine.model_dump_json(exclude={"model"})
         lms = language_models(config, model)
-        files = f"{dict(lms)} {state(lms)}"
-        return f"{model.folder.absolute()} {model.entry.family} {how} {files}"
+        files = f"{dict(lms)} {lms_state(lms)} {state(model.candidates())}"
+        return f"{model.folder} {model.entry.family} {how} {files}"
 
     async def load(self, name: str) -> Recogniser:
         """Return a model, loaded and probed; see `Loader.load`.
@@ -82,7 +114,10 @@ class ModelLoader:
             ConfigError: it does not run here.
             ModelLoadError: it cannot be used.
         """
-        config, model = self._for(name)
+        chosen, key = self.choose(name), self.key(name)  # of the files before they are read
+        config, model = chosen.config, chosen.model
+        if chosen.notice:
+            _log.warning("model runs on the CPU", model=model.entry.name, reason=chosen.notice)
         engine = await asyncio.to_thread(make_engine, config, model)  # it reads the files
         async with AsyncExitStack() as undo:
             undo.push_async_callback(engine.close)
@@ -92,26 +127,67 @@ class ModelLoader:
             await scheduler.start()
             undo.pop_all()
         names = (model.entry.name, *model.entry.aliases)
-        return Recogniser(self.key(name), names, scheduler, engine)
+        return Recogniser(key, names, scheduler, engine)
 
-    def _for(self, name: str) -> tuple[Config, Model]:
-        """Return a model and what configures it: much of `engine` speaks of one model only."""
-        config, engine = self._config, self._config.engine
-        if name != engine.model:
-            changed = {
-                "engine": engine.model_copy(update={"lm": None}),
-                "profiles": {
-                    key: each for key, each in config.profiles.items() if each.model == name
-                },
-            }
-            config = with_model(config.model_copy(update=changed), name)
-        return config, self._catalog.resolve(name, config.engine.family)
+    def choose(self, name: str) -> Chosen:
+        """Return a model and what configures it: much of `engine` speaks of one model only.
+
+        Args:
+            name: any of its names, or its folder.
+
+        Raises:
+            ConfigError: there is no such model.
+            ModelLoadError: it is not on this machine.
+        """
+        main, place = self._config.engine.model, self._place(name)
+        profiles = {
+            key: each.model_copy(update={"model": None})
+            for key, each in self._config.profiles.items()
+            if self._place(each.model or main) == place
+        }
+        config = self._config.model_copy(update={"profiles": profiles})
+        additional = place != self._place(main)
+        if additional:
+            config = _with_engine(with_model(config, name), lm=None)
+        model = self._catalog.resolve(config.engine.model, config.engine.family)
+        if config.engine.lm is None:
+            self._check_own_languages(model)
+        chosen = Chosen(config, model)
+        return _where_it_runs(chosen) if additional else chosen
+
+    def _place(self, name: str) -> Path:
+        """Return what all names of one model have in common: its folder."""
+        entry = self._catalog.entry(name)
+        folder = Path(name).expanduser() if entry is None else self._catalog.folder_of(entry)
+        return folder.resolve()
+
+    def _check_own_languages(self, model: Model) -> None:
+        for path in (model.folder / one.path for one in parse(model.entry.lm)):
+            if not path.is_file():
+                raise ModelLoadError(
+                    f"{path} is missing, a language model of {model.entry.name} itself; bring it "
+                    f"with: {self._catalog.bring_command(model.entry)}; or set engine.lm to none"
+                )
+
+
+def _where_it_runs(chosen: Chosen) -> Chosen:
+    """Return a model beside `engine.model`, on the CPU if its engine knows nothing else."""
+    if chosen.config.engine.provider != "cuda" or chosen.engine not in CPU_ONLY:
+        return chosen
+    notice = (
+        f"{chosen.model.entry.name} runs on the CPU, for engine {chosen.engine} has no CUDA; "
+        "engine.provider cuda holds for the other models"
+    )
+    return Chosen(_with_engine(chosen.config, provider="cpu"), chosen.model, notice)
+
+
+def _with_engine(config: Config, **changed: object) -> Config:
+    return config.model_copy(update={"engine": config.engine.model_copy(update=changed)})
 
 
 def with_model(config: Config, name: str) -> Config:
     """Return a configuration with another `engine.model`, which its own engine runs."""
-    changed = {"model": name, "family": None, "engine": None}
-    return config.model_copy(update={"engine": config.engine.model_copy(update=changed)})
+    return _with_engine(config, model=name, family=None, engine=None)
 
 
 def wanted(config: Config) -> Wanted:

@@ -59,6 +59,11 @@ class Model:
             optional=OPTIONAL.get(self.entry.family, ()),
         )
 
+    def candidates(self) -> list[Path]:
+        """Return every file that may be one of its parts, sorted: of all precisions, too."""
+        names = {name for names in self.entry.files.values() for name in names}
+        return sorted({path for name in names for path in self.folder.glob(name)})
+
     def check(self, provider: str = "cpu") -> list[Check]:
         """Check its files without loading them; return what was looked at.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ruasr_tel.engines import language
 from ruasr_tel.engines.ctc_search import LED_WIDTH
 from ruasr_tel.language.choice import parse, write
+from ruasr_tel.models import probe
 
 Options = Mapping[str, str | int | float | bool]
 
@@ -46,13 +47,8 @@ def options(
 
 def state(told: Options) -> str:
     """Return what changes when one of the files does: sizes and times of change."""
-    found: list[str] = []
-    for choices in language.choices(told).values():
-        for one in choices:
-            path = Path(one.path)
-            about = path.stat() if path.is_file() else None
-            found.append(f"{path} {about and (about.st_size, about.st_mtime_ns)}")
-    return "; ".join(found)
+    chosen = language.choices(told).values()
+    return probe.state(Path(one.path) for choices in chosen for one in choices)
 
 
 def _place(path: str, folder: Path) -> Path:

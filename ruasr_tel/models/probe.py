@@ -5,7 +5,7 @@ sherpa-onnx ends the process, or answers nonsense, for many files that are not w
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,9 @@ ENGINES: Mapping[str, Sequence[str]] = {
     KALDI: ("kaldi",),
 }
 """Which engines run models of a family; the first runs a folder that no catalogue names."""
+
+CPU_ONLY = frozenset({"sherpa_online", "kaldi"})
+"""Engines that have nothing to do with a GPU: they refuse provider `cuda`."""
 
 MIN_MODEL_BYTES = 256
 """The smallest working part we know, a joiner that is a single Add, has 320 bytes."""
@@ -128,6 +131,15 @@ def find_files(
         for role, names in patterns.items()
         if role not in optional or _first_match(folder, names)
     }
+
+
+def state(files: Iterable[Path]) -> str:
+    """Return what changes when one of the files does: sizes and times of change."""
+    found = []
+    for path in files:
+        about = path.stat() if path.is_file() else None
+        found.append(f"{path} {about and (about.st_size, about.st_mtime_ns)}")
+    return "; ".join(found)
 
 
 def detect_family(folder: Path) -> str:

@@ -1,10 +1,13 @@
 """Which models a configuration wants, and how they are made; with the embedded ones."""
 
+import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from ruasr_tel.app_models import ModelLoader, find_catalog, recognition, wanted, with_model
 from ruasr_tel.config import Config, load_config
@@ -15,6 +18,8 @@ from ruasr_tel.language.kneser_ney import estimate
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.profile import Profile
 from ruasr_tel.recognisers import Wanted
+from tests.core.broken_models import good_model
+from tests.layouts_online import write_toy_zipformer
 
 CTC, TRANSDUCER = "ru-mini-ctc-8k", "ru-mini-transducer-8k"
 
@@ -48,6 +53,74 @@ def test_equal_models_have_equal_keys_and_what_matters_makes_others(tmp_path: Pa
     assert ModelLoader(configured(tmp_path, engine__threads=7), catalog).key(CTC) != key
     with pytest.raises(ConfigError):
         loader.key("no such model")
+
+
+def test_a_model_is_the_same_under_any_of_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaml = f"profiles: {{loud: {{model: {CTC.upper()}, lm: none}}}}"
+    config = configured(tmp_path, yaml, engine__lm="none", engine__engine="sherpa")
+    folder = find_catalog(config).resolve(CTC).folder.resolve()
+    monkeypatch.chdir(folder.parents[1])
+    relative = configured(tmp_path, yaml, models__dir="models")
+    for loader in (ModelLoader(each, find_catalog(each)) for each in (config, relative)):
+        names = (CTC, CTC.upper(), str(folder), f"models/{CTC}")
+        assert len({loader.key(name) for name in names}) == 1
+
+
+def test_changed_files_are_another_model(tmp_path: Path) -> None:
+    folder = good_model(tmp_path / "mine", "nemo_ctc")
+    config = configured(tmp_path, engine__model=str(folder))
+    loader = ModelLoader(config, find_catalog(config))
+    keys = [loader.key(str(folder))]
+    for part in ("model.int8.onnx", "tokens.txt"):
+        with (folder / part).open("ab") as file:
+            file.write(b" ")
+        keys.append(loader.key(str(folder)))
+    (folder / "notes.txt").write_text("of the operator")
+    keys.append(loader.key(str(folder)))
+    assert [key != before for before, key in pairwise(keys)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine"), [("x-streaming-ru", "sherpa_online"), ("kaldi-ru", "kaldi")]
+)
+def test_a_model_beside_the_main_one_runs_on_the_cpu_if_its_engine_has_no_cuda(
+    tmp_path: Path, kind: str, engine: str
+) -> None:
+    folder = tmp_path / kind
+    write_toy_zipformer(folder)
+    if engine == "kaldi":
+        (folder / "final.mdl").touch()
+    beside = configured(
+        tmp_path, engine__provider="cuda", profiles__default__partials__model=str(folder)
+    )
+    loader = ModelLoader(beside, find_catalog(beside))
+    chosen = loader.choose(str(folder))
+    assert (chosen.engine, chosen.config.engine.provider) == (engine, "cpu")
+    assert chosen.notice == (
+        f"{kind} runs on the CPU, for engine {engine} has no CUDA; "
+        "engine.provider cuda holds for the other models"
+    )
+    for name in (CTC, TRANSDUCER):
+        chosen = loader.choose(name)
+        assert (chosen.config.engine.provider, chosen.notice) == ("cuda", "")
+    alone = configured(tmp_path, engine__provider="cuda", engine__model=str(folder))
+    chosen = ModelLoader(alone, find_catalog(alone)).choose(str(folder))
+    assert (chosen.config.engine.provider, chosen.notice) == ("cuda", "")  # its engine refuses
+
+
+async def test_a_model_on_the_cpu_beside_cuda_loads_and_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "x-streaming-ru"
+    write_toy_zipformer(folder)
+    config = configured(tmp_path, engine__provider="cuda", engine__threads=1)
+    with capture_logs() as logs:
+        recogniser = await ModelLoader(config, find_catalog(config)).load(str(folder))
+        await recogniser.stop()
+    assert recogniser.info.provider == "cpu"
+    (said,) = [line for line in logs if line["event"] == "model runs on the CPU"]
+    assert (said["log_level"], said["model"]) == ("warning", folder.name)
+    assert "engine sherpa_online has no CUDA" in said["reason"]
 
 
 def test_family_and_engine_speak_of_the_configured_model_alone(tmp_path: Path) -> None:
@@ -136,6 +209,25 @@ def test_a_changed_language_model_is_another_model(tmp_path: Path, lm: Path) -> 
     lm.write_text("changed", "utf-8")
     assert loader.key(CTC) != key
     assert loader.key(TRANSDUCER) == other  # no profile asks it of that model
+
+
+def test_a_missing_language_model_of_the_model_itself_comes_with_its_own_cure(
+    tmp_path: Path,
+) -> None:
+    models = find_catalog(configured(tmp_path)).models_dir
+    folder = tmp_path / CTC
+    shutil.copytree(models / CTC, folder)
+    shutil.copy(models / "catalog.yaml", tmp_path)
+    (folder / "words.npz").unlink()
+    config = configured(tmp_path, models__dir=tmp_path)
+    with pytest.raises(ModelLoadError) as refused:
+        ModelLoader(config, find_catalog(config)).choose(CTC)
+    assert str(refused.value) == (
+        f"{folder}/words.npz is missing, a language model of {CTC} itself; bring it with: "
+        f"git checkout -- {folder}; or set engine.lm to none"
+    )
+    without = configured(tmp_path, models__dir=tmp_path, engine__lm="none")
+    assert ModelLoader(without, find_catalog(without)).choose(CTC).model.folder == folder
 
 
 @pytest.mark.parametrize("key", ["engine.lm", "profiles.default.lm"])
