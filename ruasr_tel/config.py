@@ -73,16 +73,16 @@ class ModelsConfig(Section):
 
 
 class CudaConfig(Section):
-    """How a GPU is used; only the engine `onnx` does."""
+    """How a GPU is used, by the engines `onnx` and `tone`; docs/cuda.md says how by `sherpa`."""
 
     device: int = Field(0, ge=0, le=63)
     """Which GPU, as `nvidia-smi` numbers them."""
     memory_mb: int = Field(0, ge=0, le=1_000_000)
     """The most GPU memory of one network's arena, in MiB; 0 is no limit."""
     batch_size: int = Field(16, ge=1, le=256)
-    """Segments that go through the network together at most; what waits while one batch runs."""
+    """Segments, or streams of `tone`, that go through the network together at most."""
     goal_ms: float = Field(200.0, ge=10.0, le=10_000.0)
-    """Batches are kept so small that one takes no longer, by how fast the ones before it were."""
+    """Batches of `onnx` are kept so small that one takes no longer, by how fast others were."""
 
     def options(self) -> dict[str, str | int | float | bool]:
         """Return what the engine's process is told of it."""

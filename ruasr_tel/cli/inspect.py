@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from ruasr_tel.app_models import find_model, make_engine, make_vad
+from ruasr_tel.app_models import Chosen, ModelLoader, find_catalog, make_vad, wanted
 from ruasr_tel.cli.common import (
     UNUSABLE,
     ConfigOption,
@@ -28,9 +28,12 @@ from ruasr_tel.engines import cuda
 from ruasr_tel.errors import ConfigError, ModelLoadError
 from ruasr_tel.log import set_up_logging
 from ruasr_tel.plugins import adapters
+from ruasr_tel.recognisers import Recognisers
 
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnx-asr", "sherpa-onnx", "websockets", "numpy")
 """Whose versions decide what works."""
+ON_ONNXRUNTIME = frozenset({"onnx", "tone"})
+"""Engines whose CUDA is that of the onnxruntime installed here; sherpa-onnx brings its own."""
 
 config = typer.Typer(help="The configuration.", no_args_is_help=True)
 
@@ -57,9 +60,9 @@ def doctor(
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Check the configuration, the model, the detector and the ports; say what to do.
+    """Check the configuration, the models, the detector and the ports; say what to do.
 
-    Exit code 2 if the configuration or the model cannot be used, 1 if a port is taken.
+    Exit code 2 if the configuration or a model cannot be used, 1 if a port is taken.
     """
     with one_sentence():
         loaded = read_config(config, settings, engine__model=model)
@@ -67,7 +70,7 @@ def doctor(
         for warning in loaded.warnings:
             err.print(f"[yellow]warning:[/] {escape(warning)}")
         _versions()
-        healthy = _model(loaded.config)
+        healthy = _models(loaded.config)
         free = _ports(loaded.config)
     if not healthy:
         raise typer.Exit(UNUSABLE)
@@ -89,7 +92,7 @@ def _installed(name: str) -> str:
 
 
 def _cuda(provider: str) -> None:
-    """Say what there is of CUDA, where it is wanted, for the engine `onnx`."""
+    """Say what there is of CUDA, where it is wanted, for the engines on onnxruntime."""
     findings = cuda.explain(cuda.gather())
     if provider == "cpu" or (provider == "auto" and not findings[0].good):
         return
@@ -99,39 +102,57 @@ def _cuda(provider: str) -> None:
         elif provider == "cuda":
             _bad(finding.text)
         else:
-            err.print(f"[yellow]note:[/] {escape(finding.text)}")
+            _note(finding.text)
 
 
-def _model(config: Config) -> bool:
-    """Check the model without, then with loading it; return whether it can be used."""
+def _models(config: Config) -> bool:
+    """Check all models without, then with loading them; return whether they can be used."""
     try:
-        catalog, chosen = find_model(config)
-        if chosen.entry.engine_named(config.engine.engine) == "onnx":
+        catalog = find_catalog(config)
+        loader = ModelLoader(config, catalog)
+        chosen = [_chosen(loader, name) for name in dict.fromkeys(wanted(config).names)]
+        if any(each and each.engine in ON_ONNXRUNTIME for each in chosen):
             _cuda(config.engine.provider)
-        for check in chosen.check(config.engine.provider):
-            _good(str(check))
         make_vad(config, catalog.models_dir)
         _good("voice activity detector loads")
-        asyncio.run(_load(config))
+        if not all(chosen):
+            return False
+        asyncio.run(_load(config, loader))
     except (ConfigError, ModelLoadError) as error:
         _bad(str(error))
         return False
-    notice = catalog.embedded_notice(chosen)
+    notice = catalog.embedded_notice(loader.choose(config.engine.model).model)
     if notice:
-        err.print(f"[yellow]note:[/] {escape(notice)}")
+        _note(notice)
     return True
 
 
-async def _load(config: Config) -> None:
-    _, chosen = find_model(config)
-    engine = make_engine(config, chosen)
+def _chosen(loader: ModelLoader, name: str) -> Chosen | None:
+    """Return a model whose files are in order, or None."""
     try:
-        info = await engine.start()
-        _good(f"{info.model} loads and decodes a second of audio, on {info.provider}")
-        if info.fallback:
-            err.print(f"[yellow]note:[/] {escape(info.fallback)}")
+        chosen = loader.choose(name)
+        for check in chosen.model.check(chosen.config.engine.provider):
+            _good(f"{chosen.model.entry.name}, {check}")
+    except (ConfigError, ModelLoadError) as error:
+        _bad(str(error))
+        return None
+    if chosen.notice:
+        _note(chosen.notice)
+    return chosen
+
+
+async def _load(config: Config, loader: ModelLoader) -> None:
+    """Load all models together, as the server does."""
+    recognisers = Recognisers()
+    try:
+        await recognisers.use(wanted(config), loader)
+        for each in recognisers.running:
+            info = each.info
+            _good(f"{info.model} loads and decodes a second of audio, on {info.provider}")
+            if info.fallback:
+                _note(info.fallback)
     finally:
-        await engine.close()
+        await recognisers.close()
 
 
 def _ports(config: Config) -> bool:
@@ -162,6 +183,10 @@ def _listens(key: str, section: Any, held: contextlib.ExitStack) -> bool:
 
 def _good(text: str) -> None:
     out.print(f"[green]ok[/]   {escape(text)}")
+
+
+def _note(text: str) -> None:
+    err.print(f"[yellow]note:[/] {escape(text)}")
 
 
 def _bad(text: str) -> None:

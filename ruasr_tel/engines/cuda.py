@@ -76,7 +76,7 @@ def gather(driver: Path = DRIVER) -> Facts:
 
 
 def explain(facts: Facts) -> list[Finding]:
-    """Return what the facts mean for the engine `onnx`, the first cause first."""
+    """Return what the facts mean for the engines `onnx` and `tone`, the first cause first."""
     wheels = facts.wheels or {}
     needed = cuda_of(wheels.get("onnxruntime-gpu", ""))
     return [_driver(facts, needed), *_gpus(facts), _wheel(wheels), *_toolkit(facts, needed)]

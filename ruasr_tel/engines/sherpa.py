@@ -116,7 +116,8 @@ def create(spec: EngineSpec) -> Engine:
 
     `spec.options` may hold for each role (`model`, or `encoder`, `decoder` and `joiner`, and
     `tokens`) the names or globs of its file below `spec.model_dir`, separated by `|`, best first;
-    without them the family's usual names are tried. `sample_rate_hz` is 16000 unless given.
+    without them the family's usual names are tried. `sample_rate_hz` is 16000 unless given;
+    `gpu` is the number of the GPU and can be 0 only.
 
     Provider `auto` takes CUDA where the installed build has it and it works, else the CPU.
 
@@ -174,6 +175,9 @@ def _try_cuda(provider: str) -> bool:
 
 
 def _engine(spec: EngineSpec, provider: str, fallback: str = "") -> SherpaEngine:
+    on_gpu = provider == "cuda"
+    if on_gpu:
+        _check_gpu(int(spec.options.get("gpu", 0)))
     files = _files_of(spec, provider)
     check_files(files, spec.family)
     table = read_tokens(files["tokens"])
@@ -193,9 +197,23 @@ def _engine(spec: EngineSpec, provider: str, fallback: str = "") -> SherpaEngine
         fallback=fallback,
         hotwords=hotwords is not None,
         closed_lists=hotwords is not None,
+        slots=1 if on_gpu else 0,  # one thread owns the GPU, as in engines/onnx.py
     )
     beam = partial(_load, spec, provider, files, mel_bins, hotwords)
     return SherpaEngine(recognizer, info, hotwords, beam)
+
+
+def _check_gpu(number: int) -> None:
+    """See that the GPU is the one that sherpa-onnx takes: the first (csrc/session.cc, device_id).
+
+    Raises:
+        ConfigError: it is another; says how to make it the first.
+    """
+    if number != 0:
+        raise ConfigError(
+            f"sherpa-onnx takes the first GPU only, and engine.cuda.device is {number}: set it to "
+            f"0, and CUDA_VISIBLE_DEVICES={number} in the environment of the server"
+        )
 
 
 def _files_of(spec: EngineSpec, provider: str) -> dict[str, Path]:

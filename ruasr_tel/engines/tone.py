@@ -223,8 +223,9 @@ def create(spec: EngineSpec) -> StreamingEngine:
 
     `spec.options` may hold `model` and `tokens`: names or globs of these files below
     `spec.model_dir`, separated by `|`, best first; `batch_size`: how many streams go through the
-    network at once, 16 unless given; `gpu` and `gpu_memory_mb`, see `runtime.on_device`. Tokens
-    are sherpa-onnx's tokens.txt or upstream's vocab.json.
+    network at once, 16 unless given; on a GPU that is `gpu_batch_size`; `gpu` and
+    `gpu_memory_mb`, see `runtime.on_device`. Tokens are sherpa-onnx's tokens.txt or upstream's
+    vocab.json.
 
     Raises:
         ModelLoadError: the model cannot be used; the message names the file and the cure.
@@ -243,13 +244,16 @@ def create(spec: EngineSpec) -> StreamingEngine:
     assert table.blank is not None  # read_tokens has seen to that
     vocabulary = Vocabulary.of(table.symbols, table.blank)
     decoder = make_ctc_decoder(vocabulary, spec)
+    on_gpu = device.provider == "cuda"
+    batch = int(spec.options.get("gpu_batch_size" if on_gpu else "batch_size", DEFAULT_BATCH))
     info = EngineInfo(
         engine=spec.engine,
         model=spec.model,
         sample_rate_hz=RATE_HZ,
         min_segment_s=spec.min_segment_s,
         max_segment_s=spec.max_segment_s,
-        batch_size=max(1, int(spec.options.get("batch_size", DEFAULT_BATCH))),
+        batch_size=max(1, batch),
+        slots=1 if on_gpu else 0,  # beside the thread of the streams; see engines/onnx.py
         confidence=True,
         provider=device.provider,
         fallback=fallback,

@@ -16,6 +16,7 @@ from ruasr_tel.config import config_tree
 from ruasr_tel.config_show import reference
 from ruasr_tel.engines import cuda
 from ruasr_tel.plugins import adapters
+from tests.layouts_online import write_toy_tone, write_toy_zipformer
 
 ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "models"
@@ -145,6 +146,30 @@ def test_a_model_that_is_not_here_comes_with_the_command_that_brings_it() -> Non
     assert "doors.vosk_ws can listen on 127.0.0.1:0" in lines(result, "ok")  # it goes on
 
 
+def test_every_model_of_the_profiles_is_checked() -> None:
+    named = {
+        "default.model": "Vosk5",
+        "yesno.model": "ru-mini-transducer-8k",
+        "yesno.partials.model": "gigaam-v3-ctc",
+    }
+    settings = [word for key, name in named.items() for word in ("-s", f"profiles.{key}={name}")]
+    result = run("doctor", *FREE, *settings)
+    assert result.exit_code == 2
+    assert [line.split(" is not in ")[0] for line in lines(result, "bad")] == [
+        "model vosk-model-ru",
+        "model gigaam-v3-ctc",
+    ]
+    assert any(line.startswith("ru-mini-transducer-8k, encoder: ") for line in lines(result, "ok"))
+
+
+def test_what_the_server_refuses_when_it_starts_is_bad() -> None:
+    named = "profiles.default.partials.model"
+    result = run("doctor", *FREE, "-s", f"{named}=ru-mini-transducer-8k", "-s", "engine.threads=1")
+    assert result.exit_code == 2
+    (bad,) = lines(result, "bad")
+    assert bad.startswith(f"{named} is 'ru-mini-transducer-8k', which hears whole segments only")
+
+
 def test_cuda_without_cuda_is_unusable() -> None:
     settings = ("engine.provider=cuda", "engine.engine=sherpa")
     result = run("doctor", *FREE, *(word for each in settings for word in ("-s", each)))
@@ -153,13 +178,26 @@ def test_cuda_without_cuda_is_unusable() -> None:
     assert bad.startswith("provider cuda needs the CUDA build of sherpa-onnx")
 
 
-def test_cuda_for_the_engine_onnx_is_explained() -> None:
-    settings = ("engine.provider=cuda", "engine.engine=onnx")
+@pytest.mark.parametrize("engine", ["onnx", "tone"])
+def test_cuda_for_engines_on_onnxruntime_is_explained(tmp_path: Path, engine: str) -> None:
+    settings = ["engine.provider=cuda", f"engine.engine={engine}"]
+    if engine == "tone":
+        settings.append(f"engine.model={write_toy_tone(tmp_path, sherpa=False)}")
     result = run("doctor", *FREE, *(word for each in settings for word in ("-s", each)))
     assert result.exit_code == 2
     *explained, last = lines(result, "bad")
     assert any("onnxruntime-gpu" in line for line in explained)
     assert last.startswith("provider cuda needs onnxruntime-gpu, installed is the CPU build")
+
+
+def test_a_model_on_the_cpu_beside_cuda_is_a_note(tmp_path: Path) -> None:
+    folder = tmp_path / "x-streaming-ru"
+    write_toy_zipformer(folder)
+    named = f"profiles.default.partials.model={folder}"
+    result = run("doctor", *FREE, "-s", "engine.provider=cuda", "-s", named)
+    assert result.exit_code == 2  # the main model, which comes first, has no CUDA here
+    assert "note: x-streaming-ru runs on the CPU, for engine sherpa_online has no " in result.stderr
+    assert not any("sherpa_online" in line for line in lines(result, "bad"))
 
 
 def test_a_gpu_that_lacks_something_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -370,11 +370,14 @@ def test_auto_falls_back_to_the_cpu_and_says_why(mini: Callable[[str], EngineSpe
 
 
 @pytest.mark.usefixtures("cuda_build")
-def test_auto_takes_cuda_where_it_works(
+def test_cuda_works_on_the_first_gpu_alone(
     mini: Callable[[str], EngineSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sherpa, "_is_mapped", lambda library: True)
-    assert create(mini("auto")).info.provider == "cuda"
+    info = create(mini("auto")).info
+    assert (info.provider, info.slots) == ("cuda", 1)
+    with pytest.raises(ConfigError, match=r"set it to 0, and CUDA_VISIBLE_DEVICES=2 in the env"):
+        create(EngineSpec("sherpa", "x", None, CTC, provider="cuda", options={"gpu": 2}))
 
 
 def test_auto_on_a_cpu_build_is_the_cpu(mini: Callable[[str], EngineSpec]) -> None:

@@ -1,5 +1,5 @@
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ruasr_tel.engines.base import (
     StreamingEngine,
 )
 from ruasr_tel.engines.ctc import GreedyCtc, Posteriors, Vocabulary
+from ruasr_tel.engines.runtime import Device
 from ruasr_tel.engines.tone import ToneEngine, ToneNetwork, create
 from ruasr_tel.errors import ConfigError, DecodeError, ModelLoadError
 from ruasr_tel.models.online_graphs import ToneShape
@@ -255,6 +256,17 @@ def test_cuda_is_refused_where_it_is_not(folder: Path) -> None:
     assert (
         create(EngineSpec("tone", "toy", folder, "t_one", provider="auto")).info.provider == "cpu"
     )
+
+
+def test_on_a_gpu_one_thread_takes_the_batches_of_the_configuration(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_gpu(_spec: EngineSpec, load: Callable[[Device], Any]) -> tuple[Any, Device, str]:
+        return load(runtime.CPU), Device("cuda"), ""
+
+    monkeypatch.setattr(runtime, "on_device", on_gpu)
+    info = create(spec(folder, gpu_batch_size=5)).info
+    assert (info.provider, info.slots, info.batch_size) == ("cuda", 1, 5)
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
