@@ -102,16 +102,13 @@ def plan_system(executable: Path, config: Path | None) -> Plan:
     """Return what a service of the whole machine needs.
 
     Raises:
-        ConfigError: the unit could not see this installation; or the unit's text is missing.
+        ConfigError: the unit could not see this installation or its configuration; or the unit's
+            text is missing.
     """
-    hidden = next((each for each in HIDDEN if executable.is_relative_to(each)), None)
-    if hidden is not None:
-        raise ConfigError(
-            f"{executable} lies in {hidden}, which the service may not see: make the virtual "
-            "environment in /usr/local/lib/ruasr-tel or /opt, or install with --user"
-        )
-    folder = unit_folder()
     wanted = CONFIG if config is None else config.absolute()
+    _expect_seen(executable, "make the virtual environment in /usr/local/lib/ruasr-tel or /opt")
+    _expect_seen(wanted, f"put the configuration below {CONFIG.parent}")
+    folder = unit_folder()
     unit = _start(
         (folder / UNIT).read_text("utf-8"),
         f"{_quoted(executable)} serve --config {_quoted(wanted)}",
@@ -151,6 +148,20 @@ def plan_user(executable: Path, config: Path | None, home: Path) -> Plan:
         "loginctl enable-linger  # so that it runs while you are logged out",
     )
     return Plan(files, units / UNIT, units / SOCKET, commands)
+
+
+def _expect_seen(path: Path, cure: str) -> None:
+    """See that the system unit can read a path: the file itself, where that is a link.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    for hidden in HIDDEN:
+        if path.is_relative_to(hidden) or path.resolve().is_relative_to(hidden):
+            raise ConfigError(
+                f"{path} lies in {hidden}, which the service may not see: {cure}, or install "
+                "with --user"
+            )
 
 
 def write(plan: Plan) -> None:

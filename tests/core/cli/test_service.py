@@ -42,6 +42,27 @@ def test_what_the_unit_cannot_see_is_refused(place: Path) -> None:
         plan_system(place / "venv/bin/ruasr-tel", None)
 
 
+@pytest.mark.parametrize("place", HIDDEN)
+def test_a_configuration_that_the_unit_cannot_see_is_refused(place: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        plan_system(PROGRAM, place / "user/ruasr.yaml")
+    assert str(refused.value) == (
+        f"{place}/user/ruasr.yaml lies in {place}, which the service may not see: put the "
+        "configuration below /etc/ruasr-tel, or install with --user"
+    )
+
+
+def test_a_link_to_such_a_configuration_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "HIDDEN", (tmp_path / "home",))
+    link = tmp_path / "ruasr.yaml"
+    link.symlink_to(tmp_path / "home/ruasr.yaml")
+    with pytest.raises(ConfigError, match=f"^{link} lies in {tmp_path}/home, which"):
+        plan_system(PROGRAM, link)
+    assert plan_system(PROGRAM, tmp_path / "other.yaml").unit.name == UNIT
+
+
 def test_a_users_unit_has_nothing_that_needs_root(tmp_path: Path) -> None:
     plan = plan_user(tmp_path / "my venv/50%/ruasr-tel", tmp_path / "a.yaml", tmp_path)
     assert plan.unit == tmp_path / ".config/systemd/user" / UNIT
