@@ -96,6 +96,7 @@ def _rate_json(rate: Rate) -> dict[str, object]:
 
 
 _LEFT, _RIGHT, _ROW, _BAR, _TOP = 90, 130, 56, 18, 60
+_LETTER = 7.5  # width that a letter of the font takes at most, on average
 _PLOT = 520  # width of the axis
 _KINDS = (("WER", "#4269d0"), ("CER", "#efb118"))  # blue and amber: apart for the colour-blind, too
 
@@ -105,21 +106,22 @@ def to_svg(report: Report) -> str:
     rows = list(report.scores.items())
     top = max(0.1, *(max(score.wer.high, score.cer.high) for _, score in rows))
     height = _TOP + _ROW * len(rows) + 40
-    width = _LEFT + _PLOT + _RIGHT
+    left = max(_LEFT, 16 + round(_LETTER * max(len(name) for name, _ in rows)))
+    width = left + _PLOT + _RIGHT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" font-family="sans-serif" font-size="13">',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        f'<text x="{_LEFT}" y="24" font-size="15">{escape(report.model)}: errors, %</text>',
-        f'<text x="{_LEFT}" y="44" fill="#555555">{escape(report.manifest)}, '
+        f'<text x="{left}" y="24" font-size="15">{escape(report.model)}: errors, %</text>',
+        f'<text x="{left}" y="44" fill="#555555">{escape(report.manifest)}, '
         f"{rows[0][1].recordings} recordings; lines: 95 % interval</text>",
         *_legend(width),
     ]
     for i, (name, score) in enumerate(rows):
         y = _TOP + i * _ROW
-        parts.append(f'<text x="{_LEFT - 8}" y="{y + 28}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<text x="{left - 8}" y="{y + 28}" text-anchor="end">{escape(name)}</text>')
         for j, rate in enumerate((score.wer, score.cer)):
-            parts += _bar(rate, y + 6 + j * (_BAR + 2), top, _KINDS[j][1])
+            parts += _bar(rate, left, y + 6 + j * (_BAR + 2), top, _KINDS[j][1])
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -131,13 +133,13 @@ def _legend(width: int) -> Sequence[str]:
     ]
 
 
-def _bar(rate: Rate, y: int, top: float, colour: str) -> Sequence[str]:
+def _bar(rate: Rate, left: int, y: int, top: float, colour: str) -> Sequence[str]:
     scale = _PLOT / top
     middle = y + _BAR / 2
-    low, high = _LEFT + rate.low * scale, _LEFT + rate.high * scale
+    low, high = left + rate.low * scale, left + rate.high * scale
     length = f"{rate.rate * scale:.1f}"
     return [
-        f'<rect x="{_LEFT}" y="{y}" width="{length}" height="{_BAR}" fill="{colour}"/>',
+        f'<rect x="{left}" y="{y}" width="{length}" height="{_BAR}" fill="{colour}"/>',
         f'<path d="M{low:.1f} {middle}H{high:.1f}" stroke="#222222" stroke-width="1.5"/>',
-        f'<text x="{_LEFT + _PLOT + 8}" y="{middle + 5}">{_cell(rate)}</text>',
+        f'<text x="{left + _PLOT + 8}" y="{middle + 5}">{_cell(rate)}</text>',
     ]

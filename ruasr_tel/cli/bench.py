@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,20 @@ from ruasr_tel.accuracy.score import normalise, score
 from ruasr_tel.app_models import recognition
 from ruasr_tel.audio.reader import Reader
 from ruasr_tel.call import Calls
-from ruasr_tel.cli.common import ConfigOption, SetOption, err, one_sentence, out, read_config
+from ruasr_tel.cli.common import (
+    ConfigOption,
+    ModelOption,
+    ProfileOption,
+    SetOption,
+    err,
+    one_sentence,
+    out,
+    read_config,
+)
 from ruasr_tel.cli.transcribe import calls_for_files
 from ruasr_tel.config import Config
 from ruasr_tel.errors import ConfigError, DecodeError
-from ruasr_tel.language.choice import NONE, parse
+from ruasr_tel.language.choice import by_name
 from ruasr_tel.log import set_up_logging
 from ruasr_tel.recordings.model import Channels, Order
 from ruasr_tel.recordings.recognise import recognise
@@ -34,6 +43,28 @@ from ruasr_tel.recordings.recognise import recognise
 bench = typer.Typer(
     name="bench", help="Measure a model on recordings of one's own.", no_args_is_help=True
 )
+
+ALL_LINES = ",".join(conditions.names())
+
+ManifestArgument = Annotated[
+    Path, typer.Argument(help="Recordings and what is said in them: TSV, or JSON lines.")
+]
+LinesOption = Annotated[str, typer.Option("--conditions", help="Telephone lines, by commas.")]
+EngineOption = Annotated[str | None, typer.Option(help="Which engine runs it.")]
+LmsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--lm", help="Language models, or none; several times: one after another, to compare."
+    ),
+]
+NumbersOption = Annotated[
+    bool, typer.Option("--numbers-as-words", help="Compare digits as words (num2words).")
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Write the figures and all texts there.")
+]
+PlotOption = Annotated[Path | None, typer.Option(help="Draw them there, as SVG.")]
+SeedOption = Annotated[int, typer.Option(help="Of lost packets and of the bootstrap.")]
 
 
 @bench.callback()
@@ -43,30 +74,16 @@ def _group() -> None:
 
 @bench.command("wer")
 def wer(
-    manifest: Annotated[
-        Path,
-        typer.Argument(help="Recordings and what is said in them: TSV, or JSON lines."),
-    ],
-    lines: Annotated[
-        str, typer.Option("--conditions", help="Telephone lines, by commas.")
-    ] = ",".join(conditions.names()),
-    profile: Annotated[str | None, typer.Option(help="How to listen.")] = None,
-    model: Annotated[str | None, typer.Option(help="Name or folder of the model.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Which engine runs it.")] = None,
-    lms: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--lm", help="Language models, or none; several times: one after another, to compare."
-        ),
-    ] = None,
-    numbers: Annotated[
-        bool, typer.Option("--numbers-as-words", help="Compare digits as words (num2words).")
-    ] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures and all texts there.")
-    ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw them there, as SVG.")] = None,
-    seed: Annotated[int, typer.Option(help="Of lost packets and of the bootstrap.")] = 0,
+    manifest: ManifestArgument,
+    lines: LinesOption = ALL_LINES,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    engine: EngineOption = None,
+    lms: LmsOption = None,
+    numbers: NumbersOption = False,
+    json_file: JsonOption = None,
+    plot: PlotOption = None,
+    seed: SeedOption = 0,
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
@@ -79,26 +96,20 @@ def wer(
     With `--lm none --lm FILE` the same is heard without and with a language model.
     """
     with one_sentence():
-        configs = [
-            read_config(
-                config, settings, engine__model=model, engine__engine=engine, engine__lm=lm
-            ).config
-            for lm in lms or (None,)
-        ]
-        set_up_logging(configs[0].log.model_copy(update={"level": "error"}))
-        wanted = [name.strip() for name in lines.split(",") if name.strip()]
-        _check(wanted)
+        read = partial(read_config, config, settings, engine__model=model, engine__engine=engine)
+        set_up_logging(read().config.log.model_copy(update={"level": "error"}))
+        configs = {name: read(engine__lm=lm).config for name, lm in _by_name(lms).items()}
+        wanted = _wanted(lines)
         items = read_manifest(manifest)
         said = [normalise(item.text, numbers_as_words=numbers) for item in items]
         heard = _together(
-            [asyncio.run(_hear(items, wanted, profile, seed, each)) for each in configs], lms
+            {lm: asyncio.run(_hear(items, wanted, profile, seed, configs[lm])) for lm in configs}
         )
-        named = {"profile": profile or "default", "manifest": manifest.name}
-        report = _report(heard, said, numbers, seed, **named)
+        about = {"profile": profile or "default", "manifest": manifest.name}
+        report = _report(heard, said, numbers, seed, **about)
         out.print(to_text(report), markup=False, end="")
         if json_file is not None:
-            content = to_json(report) | {"texts": _texts(items, heard)}
-            _write(json_file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+            _write(json_file, _json(report, _texts(items, heard)))
         if plot is not None:
             _write(plot, to_svg(report))
 
@@ -122,23 +133,30 @@ class _Heard:
     audio_s: float = 0.0
 
 
-def _together(heard: Sequence[_Heard], lms: Sequence[str] | None) -> _Heard:
-    """Return what was heard with each language model as one, the conditions named after them."""
-    if lms is None:
-        return heard[0]
-    together = _Heard(heard[0].engine, heard[0].model, audio_s=heard[0].audio_s)
-    for each, lm in zip(heard, lms, strict=True):
-        named = " + ".join(Path(one.path).name for one in parse(lm)) or NONE
-        together.texts |= {f"{name}, lm {named}": texts for name, texts in each.texts.items()}
-        together.left_out |= each.left_out
-    return together
+def _by_name(written: Sequence[str] | None) -> dict[str, str | None]:
+    """Return name -> language models to hear with; without any those of the configuration."""
+    return {**by_name(written)} if written else {"": None}
 
 
-def _check(wanted: Sequence[str]) -> None:
+def _wanted(lines: str) -> list[str]:
+    """Return the conditions that somebody wrote."""
     known = conditions.names()
+    wanted = [name.strip() for name in lines.split(",") if name.strip()]
     unknown = [name for name in wanted if name not in known]
     if unknown or not wanted:
         raise ConfigError(f"--conditions takes {', '.join(known)}, not {', '.join(unknown)!r}")
+    return wanted
+
+
+def _together(heard: Mapping[str, _Heard]) -> _Heard:
+    """Return what was heard with each language model as one, the conditions named after them."""
+    first = next(iter(heard.values()))
+    together = _Heard(first.engine, first.model, audio_s=first.audio_s)
+    for lm, each in heard.items():
+        after = f", lm {lm}" if lm else ""
+        together.texts |= {f"{name}{after}": texts for name, texts in each.texts.items()}
+        together.left_out |= each.left_out
+    return together
 
 
 async def _hear(
@@ -269,6 +287,10 @@ def _write(path: Path, content: str) -> None:
         path.write_text(content, "utf-8")
     except OSError as exc:
         raise ConfigError(f"{path} cannot be written: {exc.strerror}") from exc
+
+
+def _json(report: Report, texts: Sequence[Mapping[str, object]]) -> str:
+    return json.dumps(to_json(report) | {"texts": texts}, ensure_ascii=False, indent=1) + "\n"
 
 
 def _texts(items: Sequence[Item], heard: _Heard) -> list[dict[str, object]]:

@@ -31,6 +31,9 @@ SetOption = Annotated[
     ),
 ]
 
+ModelOption = Annotated[str | None, typer.Option(help="Name or folder of the model.")]
+ProfileOption = Annotated[str | None, typer.Option(help="How to listen.")]
+
 
 def fail(sentence: str, code: int = FAILED) -> NoReturn:
     """Say what is wrong on standard error and end with a code."""

@@ -7,7 +7,7 @@ import os
 import platform
 import socket
 from importlib import metadata
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.markup import escape
@@ -16,6 +16,7 @@ from ruasr_tel.app_models import Chosen, ModelLoader, find_catalog, make_vad, wa
 from ruasr_tel.cli.common import (
     UNUSABLE,
     ConfigOption,
+    ModelOption,
     SetOption,
     err,
     one_sentence,
@@ -56,7 +57,7 @@ def docs() -> None:
 
 
 def doctor(
-    model: Annotated[str | None, typer.Option(help="Name or folder of the model.")] = None,
+    model: ModelOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:

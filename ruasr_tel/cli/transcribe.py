@@ -18,6 +18,8 @@ from ruasr_tel.call import Calls, CallsConfig
 from ruasr_tel.cli.common import (
     FAILED,
     ConfigOption,
+    ModelOption,
+    ProfileOption,
     SetOption,
     err,
     one_sentence,
@@ -49,8 +51,8 @@ def transcribe(
     channels: Annotated[
         Channels, typer.Option(help="auto: two channels that differ are two parties.")
     ] = Channels.AUTO,
-    profile: Annotated[str | None, typer.Option(help="How to listen.")] = None,
-    model: Annotated[str | None, typer.Option(help="Name or folder of the model.")] = None,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:

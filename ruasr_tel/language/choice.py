@@ -5,7 +5,8 @@ them, or `none`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Final
 
 from ruasr_tel.errors import ConfigError
@@ -47,6 +48,26 @@ def parse(written: str) -> tuple[Choice, ...]:
 def write(choices: Iterable[Choice]) -> str:
     """Return what `parse` makes these of."""
     return _AND.join(_written(each) for each in choices) or NONE
+
+
+def by_name(written: Iterable[str]) -> dict[str, str]:
+    """Return name -> language models as `write` has them, in order; what comes twice is there once.
+
+    A name tells them apart in a table: files without their folders, weights and bonuses; with the
+    folders where the same would name others, too.
+
+    Raises:
+        ConfigError: see `parse`.
+    """
+    distinct = list(dict.fromkeys(map(parse, written)))
+    short = [
+        write(replace(each, path=PurePath(each.path).name) for each in one) for one in distinct
+    ]
+    whole = list(map(write, distinct))
+    named = [
+        name if short.count(name) == 1 else full for name, full in zip(short, whole, strict=True)
+    ]
+    return dict(zip(named, whole, strict=True))
 
 
 def _one(part: str) -> Choice:

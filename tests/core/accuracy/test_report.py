@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 from ruasr_tel.accuracy.report import Report, to_json, to_svg, to_text
@@ -57,3 +58,13 @@ def test_the_picture_has_a_bar_for_each_rate_as_long_as_it_is() -> None:
     said = [each.text for each in root.iter(f"{space}text")]
     assert "mine <1>: errors, %" in said
     assert "loss5" in said
+
+
+def test_long_names_of_conditions_have_room_in_the_picture() -> None:
+    name = "alaw, lm letters.npz:0.25:0.4 + words.npz:0.35:1.5"
+    root = ElementTree.fromstring(to_svg(replace(REPORT, scores={name: CLEAN})))
+    space = "{http://www.w3.org/2000/svg}"
+    (label,) = [each for each in root.iter(f"{space}text") if each.text == name]
+    assert float(label.get("x", "")) > 7 * len(name)  # it ends there
+    bars = [each for each in root.iter(f"{space}rect") if each.get("height") == "18"]
+    assert all(float(bar.get("x", "")) > float(label.get("x", "")) for bar in bars)

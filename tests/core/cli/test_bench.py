@@ -47,7 +47,7 @@ def test_greedy_and_led_search_stand_in_one_report(manifest: Path, tmp_path: Pat
     lms = ("--lm", "none", "--lm", "letters.npz:0.25:0.4 + words.npz")
     result = run(manifest, "--conditions", "clean", *lms, "--json", figures)
     assert (result.exit_code, result.stderr) == (0, "")
-    names = ["clean, lm none", "clean, lm letters.npz + words.npz"]
+    names = ["clean, lm none", "clean, lm letters.npz:0.25:0.4 + words.npz"]
     found = json.loads(figures.read_text("utf-8"))
     assert list(found["conditions"]) == list(found["texts"][0]["heard"]) == names
     assert all(f"| {name} |" in result.stdout for name in names)

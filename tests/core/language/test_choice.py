@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruasr_tel.errors import ConfigError
-from ruasr_tel.language.choice import NONE, Choice, parse, write
+from ruasr_tel.language.choice import NONE, Choice, by_name, parse, write
 
 PATHS = st.text("абв./-_ 1", min_size=1).filter(
     lambda path: path == path.strip() and path.lower() != NONE and " + " not in path
@@ -33,6 +33,22 @@ def test_several_with_weights() -> None:
         Choice("c.npz", 0.25),
         Choice("d"),
     )
+
+
+def test_a_name_tells_weights_and_folders_apart() -> None:
+    wanted = ("None", "/a/calls:0.3:0.5", "/a/calls:.5:1", "b/x + /a/y", "c/x + /a/y", "none")
+    assert by_name(wanted) == {
+        "none": "none",
+        "calls:0.3:0.5": "/a/calls:0.3:0.5",
+        "calls:0.5:1": "/a/calls:0.5:1",
+        "b/x + /a/y": "b/x + /a/y",
+        "c/x + /a/y": "c/x + /a/y",
+    }
+
+
+@given(st.lists(st.lists(CHOICES).map(write)))
+def test_no_two_have_one_name(written: list[str]) -> None:
+    assert list(by_name(written).values()) == list(dict.fromkeys(written))
 
 
 @pytest.mark.parametrize(
