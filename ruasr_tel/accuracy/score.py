@@ -114,8 +114,7 @@ def score(pairs: Sequence[tuple[str, str]], seed: int = 0) -> Score:
         for edit in edits:
             kinds[edit.tag] += 1
         row[:] = len(edits), len(said_words), Levenshtein.distance(said, heard), len(said)
-    picks = np.random.default_rng(seed).integers(0, len(pairs), (RESAMPLES, len(pairs)))
-    sums = counts[picks].sum(axis=1)
+    sums = _resampled(counts, seed)
     return Score(
         wer=_rate(counts[:, 0], counts[:, 1], sums[:, 0], sums[:, 1]),
         cer=_rate(counts[:, 2], counts[:, 3], sums[:, 2], sums[:, 3]),
@@ -125,6 +124,22 @@ def score(pairs: Sequence[tuple[str, str]], seed: int = 0) -> Score:
         exact=int((counts[:, 2] == 0).sum()),
         recordings=len(pairs),
     )
+
+
+def _resampled(counts: Counts, seed: int) -> Counts:
+    """Return the sums of each resample, one after another: all at once are gigabytes.
+
+    Args:
+        counts: shape (n, m), n > 0.
+        seed: of the resampling.
+
+    Returns:
+        shape (RESAMPLES, m).
+    """
+    draw = np.random.default_rng(seed)
+    size = len(counts)
+    times = (np.bincount(draw.integers(0, size, size), minlength=size) for _ in range(RESAMPLES))
+    return np.array([each @ counts for each in times])
 
 
 def _rate(

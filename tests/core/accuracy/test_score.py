@@ -1,10 +1,12 @@
 import sys
+import tracemalloc
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ruasr_tel.accuracy.score import normalise, score
+from ruasr_tel.accuracy.score import RESAMPLES, normalise, score
 from ruasr_tel.errors import ConfigError
 from tests.core.engines.prompts import letter_errors
 
@@ -36,6 +38,26 @@ def test_the_interval_holds_the_rate_and_shrinks_with_more_recordings() -> None:
     assert few.low < many.low < 0.25 < many.high < few.high
     sure = score([("да", "да")] * 10).wer
     assert (sure.rate, sure.low, sure.high) == (0.0, 0.0, 0.0)
+
+
+def test_each_resample_is_drawn_and_summed_as_if_all_were_there_at_once() -> None:
+    wrong = [0, 1, 0, 2, 1, 0, 3]
+    pairs = [("да нет раз два", " ".join(["да", "нет", "раз", "два"][n:])) for n in wrong]
+    picks = np.random.default_rng(5).integers(0, len(wrong), (RESAMPLES, len(wrong)))
+    rates = np.array(wrong)[picks].sum(axis=1) / (4 * len(wrong))
+    found = score(pairs, seed=5).wer
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(rates, [2.5, 97.5])))
+
+
+def test_many_recordings_take_little_memory() -> None:
+    pairs = [("да нет", "да")] * 2000
+    tracemalloc.start()
+    try:
+        score(pairs)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 4e6  # all resamples together have 2000 × 2000 numbers
 
 
 def test_nothing_said_is_right_only_if_nothing_was_heard() -> None:
