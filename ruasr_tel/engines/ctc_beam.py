@@ -15,6 +15,7 @@ from ruasr_tel.engines.base import DecodeOptions, Hypothesis
 from ruasr_tel.engines.ctc import GreedyCtc, LogProbs, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_score import align, log_probabilities
 from ruasr_tel.engines.ctc_search import LED_WIDTH, WIDTH, BeamSearch, Reading
+from ruasr_tel.engines.kept import KeptLists
 from ruasr_tel.engines.language import LanguageModel, laid_together, listed_words
 from ruasr_tel.engines.phrases import OnlyThese, Preferred, clean, fold, unspellable
 from ruasr_tel.engines.prepare import UNKNOWN
@@ -28,9 +29,6 @@ their list better, 99 % of 785 fit a wrong one worse (docs/adr/0015)."""
 KNOWN_BONUS = 1.0
 """Natural log that a letter of the list gains beside `[unk]`: finds 47 of 47 words in 41 prompts,
 with 9 false ones; 0.5 finds 46, 3 has 24 false ones (docs/adr/0015)."""
-KEPT_PHRASES = 20_000
-"""Phrases of all lists that are kept ready together: two of the longest that a caller may bring,
-80 MB each (our measurement)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ class BeamCtc:
         self._width = width
         self._greedy = GreedyCtc(vocabulary)
         self._free = BeamSearch(vocabulary.symbols, vocabulary.blank)
-        self._lists: dict[tuple[tuple[str, ...], bool, float, str], _List] = {}
+        self._lists = KeptLists(self._compile)
 
     def is_plain(self, options: DecodeOptions) -> bool:
         """Return whether all that is asked for is the best symbol of every frame."""
@@ -124,7 +122,7 @@ class BeamCtc:
             return self._greedy.decode(posteriors, options)
         if options.phrases and options.closed:
             return self._closed(posteriors, options)
-        return self._open(posteriors, options, self._list(options))
+        return self._open(posteriors, options, self._lists.get(options))
 
     def _models(self, options: DecodeOptions) -> Sequence[LanguageModel]:
         return self._languages.get(options.lm or self.lm, ())
@@ -136,7 +134,7 @@ class BeamCtc:
         return _together([self._hypothesis(posteriors, one) for one in said[:most]], options)
 
     def _closed(self, posteriors: Posteriors, options: DecodeOptions) -> Hypothesis:
-        listed = self._list(options)
+        listed = self._lists.get(options)
         log_probs = posteriors.log_probs
         (free, *_) = self._exact(log_probs, self._free.run(log_probs)[:4])
         found: list[Hypothesis] = []
@@ -207,16 +205,6 @@ class BeamCtc:
             starts_s=tuple(start_s for _, start_s, _ in parts),
             log_probs=tuple(mean for _, _, mean in parts),
         )
-
-    def _list(self, options: DecodeOptions) -> _List:
-        key = (options.phrases, options.closed, options.boost, options.lm)
-        listed = self._lists.get(key)
-        if listed is None:
-            kept = sum(len(one.spelling) for one in tuple(self._lists.values()))
-            if kept + len(options.phrases) > KEPT_PHRASES:
-                self._lists.clear()
-            listed = self._lists[key] = self._compile(options)
-        return listed
 
     def _compile(self, options: DecodeOptions) -> _List:
         spelling = clean(options.phrases)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ruasr_tel.engines.base import DecodeOptions, Hypothesis
 from ruasr_tel.engines.ctc import Vocabulary
+from ruasr_tel.engines.kept import KeptLists
 from ruasr_tel.engines.nearest import keep_to_list
 from ruasr_tel.engines.phrases import START, Preferred, clean, fold, unspellable
 from ruasr_tel.engines.rnnt import (
@@ -199,7 +200,7 @@ class BeamRnnt:
         self._vocabulary = vocabulary
         self._greedy = GreedyRnnt(networks, vocabulary, max_tokens_per_frame)
         self._search = RnntSearch(networks, vocabulary, max_tokens_per_frame)
-        self._guides: dict[tuple[tuple[str, ...], float], Preferred | None] = {}
+        self._guides = KeptLists(self._compile)
 
     def decode(
         self, encoded: npt.NDArray[np.float32], frame_s: float, options: DecodeOptions
@@ -215,7 +216,7 @@ class BeamRnnt:
         if not options.phrases and options.alternatives == 1:
             return self._greedy.decode(encoded, frame_s)
         found: dict[str, Hypothesis] = {}
-        for path in self._search.run(encoded, self._guide(options)):
+        for path in self._search.run(encoded, self._guides.get(options)):
             hypothesis = self._hypothesis(path, frame_s)
             found.setdefault(hypothesis.text, hypothesis)
         best, *others = found.values()
@@ -233,14 +234,6 @@ class BeamRnnt:
             score=path.rank,
         )
 
-    def _guide(self, options: DecodeOptions) -> Preferred | None:
-        key = options.phrases, options.boost
-        if key not in self._guides:
-            if len(self._guides) >= KEPT_GUIDES:
-                self._guides.clear()
-            self._guides[key] = self._compile(options)
-        return self._guides[key]
-
     def _compile(self, options: DecodeOptions) -> Preferred | None:
         phrases = clean(options.phrases)
         blank = self._vocabulary.blank
@@ -249,10 +242,6 @@ class BeamRnnt:
             written = phrases.pop(phrase)
             sys.stderr.write(f"phrase left out, the model has not all its letters: {written}\n")
         return Preferred(phrases, options.boost / _letters(symbols)) if phrases else None
-
-
-KEPT_GUIDES: Final = 16
-"""Lists of phrases that are kept ready; a list of 10,000 takes 40 MB (ctc_beam.py)."""
 
 
 def _letters(symbols: Sequence[str]) -> float:

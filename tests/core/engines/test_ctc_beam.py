@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from ruasr_tel.engines import ctc_beam
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineSpec, Hypothesis
 from ruasr_tel.engines.ctc import GreedyCtc, LogProbs, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_beam import ALTERNATIVES_MAX, BeamCtc
@@ -244,21 +243,3 @@ def test_threads_share_one_list(engine: Engine, spoken: list[Prompt]) -> None:
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda one: afresh.decode([one], options)[0], samples * 2))
     assert together == alone * 2
-
-
-def test_old_lists_make_room_for_new_ones(
-    decoder: BeamCtc, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ctc_beam, "KEPT_PHRASES", 4)
-    made: list[DecodeOptions] = []
-    make_ready = decoder._compile
-
-    def count(options: DecodeOptions) -> ctc_beam._List:
-        made.append(options)
-        return make_ready(options)
-
-    monkeypatch.setattr(decoder, "_compile", count)
-    lists = [DecodeOptions(phrases=(word, "нет"), closed=True) for word in ("да", "ага", "угу")]
-    for each in (lists[0], lists[0], lists[1], lists[0], lists[2], lists[2], lists[0]):
-        assert decoder.decode(heard("нет"), each).text == "нет"
-    assert made == [lists[0], lists[1], lists[2], lists[0]]

@@ -1,7 +1,9 @@
 """The transducer's search against all texts there are, and on real speech."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ruasr_tel.engines import onnx
+from ruasr_tel.engines import onnx, rnnt_beam
 from ruasr_tel.engines.base import DecodeOptions, EngineSpec, Hypothesis
 from ruasr_tel.engines.ctc import Vocabulary
+from ruasr_tel.engines.kept import KEPT_PHRASES
 from ruasr_tel.engines.onnx import OnnxEngine
 from ruasr_tel.engines.phrases import Preferred
 from ruasr_tel.engines.rnnt import Heard, Networks, log_softmax
@@ -124,6 +127,26 @@ def test_phrases_that_cannot_be_spelled_are_left_out_and_said_so(
     said = "phrase left out, the model has not all its letters: Боб\n"
     assert capfd.readouterr().err == said
     assert decoder.decode(encoded(0), 0.04, DecodeOptions(alternatives=3)).text == ""
+
+
+def test_no_more_phrases_are_kept_ready_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: WeakSet[Preferred] = WeakSet()
+
+    def prefer(phrases: Iterable[str], bonus: float) -> Preferred:
+        made = Preferred(phrases, bonus)
+        alive.add(made)
+        return made
+
+    monkeypatch.setattr(rnnt_beam, "Preferred", prefer)
+    decoder = BeamRnnt(Tables(1, 1), VOCABULARY)
+    count = KEPT_PHRASES // 2 - 10
+    phrases = [
+        f"{number:b}".replace("0", " а").replace("1", " аа").strip() for number in range(count)
+    ]
+    for first in range(4):
+        options = DecodeOptions((f"а{'а' * first} аа а а а а а а а а а а а", *phrases))
+        decoder.decode(encoded(1), 0.04, options)
+    assert len(alive) == 2
 
 
 @pytest.fixture(scope="module")
