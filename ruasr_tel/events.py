@@ -124,7 +124,8 @@ class Final:
             were asked for and the engine has them.
         score: natural log probability of the text as the decoder ranks it, or None; only comparable
             with those of `alternatives`.
-        match: 0..1, how well a closed list fits what was heard; None without such a list.
+        match: 0..1, how well a closed list fits what was heard, 1 where nothing was; None without
+            such a list.
     """
 
     call_id: CallId

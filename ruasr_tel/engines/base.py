@@ -22,7 +22,8 @@ class Hypothesis:
             comparable between the readings of one segment.
         alternatives: other readings of the segment, best first, each without alternatives of its
             own; empty unless they were asked for and the engine has them.
-        match: 0..1, how well a closed list fits what was heard; None without such a list.
+        match: 0..1, how well a closed list fits what was heard, 1 where nothing was; None without
+            such a list.
     """
 
     text: str

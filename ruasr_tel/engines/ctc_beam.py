@@ -137,12 +137,9 @@ class BeamCtc:
         listed = self._lists.get(options)
         log_probs = posteriors.log_probs
         (free, *_) = self._exact(log_probs, self._free.run(log_probs)[:4])
-        found: list[Hypothesis] = []
-        match = 0.0
-        if listed.strict is not None and listed.only is not None:
-            said = self._exact(log_probs, listed.strict.run(log_probs))
-            found = [self._of_list(posteriors, one, listed) for one in said]
-            match = _match(said, free)
+        said = self._exact(log_probs, listed.strict.run(log_probs)) if listed.strict else []
+        found = [self._of_list(posteriors, one, listed) for one in said]
+        match = _match(said, free)
         if UNKNOWN in map(str.strip, options.phrases) and match < MATCH_MIN:
             loose = self._exact(log_probs, listed.loose.run(log_probs, listed.start))
             found = [self._with_unknown(posteriors, one, listed) for one in loose]
@@ -234,9 +231,12 @@ class BeamCtc:
 
 
 def _match(said: Sequence[_Said], free: _Said) -> float:
-    """Return how probable the best of a list is beside the best of all texts, per letter, 0..1."""
+    """Return how probable the best of a list is beside the best of all texts, per letter, 0..1.
+
+    An empty list fits where nothing was said.
+    """
     if not said:
-        return 0.0
+        return float(not free.text)
     best = said[0]
     letters = max(len(best.text), len(free.text), 1)
     return math.exp(min(0.0, (best.score - best.gain - free.score) / letters))

@@ -98,7 +98,7 @@ class KaldiEngine:
     def _advance(self, piece: Piece, *, whole: bool = False) -> Hypothesis:
         stream = piece.stream
         assert isinstance(stream, KaldiStream)
-        if stream.recognizer is None:
+        if stream.recognizer is None:  # it hears nothing of whatever is said: the list fits nothing
             return Hypothesis("", log_probs=(), match=0.0)
         try:
             return self._hear(stream, piece, whole=whole)
@@ -252,9 +252,14 @@ def _reading(words: Sequence[dict[str, Any]], text: str) -> Hypothesis:
 
 
 def _match(heard: Hypothesis) -> float:
-    """Return the mean confidence of what was heard of a closed list; `[unk]` counts as 0."""
+    """Return the mean confidence of what was heard of a closed list; `[unk]` counts as 0.
+
+    Nothing heard is nothing that the list does not fit: 1, as everywhere.
+    """
+    if not heard.text:
+        return 1.0
     if not heard.tokens or heard.log_probs is None:
-        return 0.0 if not heard.text.replace(UNKNOWN, "").strip() else 1.0
+        return float(set(heard.text.split()) != {UNKNOWN})
     pairs = zip(heard.tokens, heard.log_probs, strict=True)
     values = [0.0 if token.strip() == UNKNOWN else math.exp(level) for token, level in pairs]
     return sum(values) / len(values)

@@ -137,7 +137,7 @@ class ScriptedEngine:
 
     def _answer(self, segment: Waveform, loudest: int, options: DecodeOptions) -> Hypothesis:
         words, match = self._words(segment, loudest), None
-        if words and options.closed and self.info.closed_lists:
+        if options.closed and self.info.closed_lists:
             words, match = _choose(len(words), options.phrases)
         elif words and self.info.hotwords:
             preferred = " ".join(options.phrases[: len(words)]).split()
@@ -169,6 +169,8 @@ class ScriptedEngine:
 
 def _choose(count: int, phrases: Sequence[str]) -> tuple[list[str], float]:
     """Return the phrase of a closed list that `count` words are, and how well it fits."""
+    if not count:
+        return [], 1.0
     known = [phrase for phrase in phrases if phrase != UNKNOWN]
     if count <= len(known):
         return known[count - 1].split(), 1.0

@@ -188,6 +188,15 @@ def test_silence_says_nothing_much(engine: Engine) -> None:
     assert len(hypothesis.text.split()) <= 1
 
 
+def test_where_nothing_is_heard_a_closed_list_fits_wholly(engine: Engine) -> None:
+    phrases = ("да", "нет", "네", "[unk]")  # every model knows one: Kaldi's is Korean
+    options = fit(DecodeOptions(phrases, closed=True), engine.info)
+    silence = np.zeros(engine.info.sample_rate_hz, dtype=np.float32)
+    (hypothesis,) = engine.decode([silence], options)
+    assert (hypothesis.match is not None) == engine.info.closed_lists
+    assert hypothesis.text or hypothesis.match in (1.0, None)
+
+
 def test_threads_at_once_answer_as_one_does(
     case: Case, engine: Engine, segments: list[Waveform], heard: list[Hypothesis]
 ) -> None:

@@ -132,8 +132,9 @@ def test_silence_matches_a_closed_list_with_no_words(decoder: BeamCtc) -> None:
     rows = np.full((10, BLANK + 1), 1e-6)
     rows[:, BLANK] = 1.0
     silence = Posteriors(np.log(rows).astype(np.float32), FRAME_S)
-    found = decoder.decode(silence, DecodeOptions(phrases=("да",), closed=True))
-    assert (found.text, found.tokens, found.match) == ("", (), 1.0)
+    for phrases in (("да",), ("да", "[unk]"), ("[unk]",), ("5",)):
+        found = decoder.decode(silence, DecodeOptions(phrases=phrases, closed=True))
+        assert (found.text, found.tokens, found.match) == ("", (), 1.0)
 
 
 @pytest.mark.parametrize("said", ["да, нет.", ",", "да,нет", ", да"])

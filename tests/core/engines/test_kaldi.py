@@ -195,6 +195,27 @@ def test_a_closed_list_holds_only_what_the_model_knows() -> None:
     assert heard.match == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("alternatives", [1, 3])
+def test_a_closed_list_fits_silence(monkeypatch: pytest.MonkeyPatch, alternatives: int) -> None:
+    nothing: dict[str, Any] = {"text": ""}
+    if alternatives > 1:
+        nothing = {"alternatives": [{"confidence": 50.0, "text": ""}]}
+    monkeypatch.setattr(FakeRecognizer, "FinalResult", lambda _self: json.dumps(nothing))
+    engine, _ = fake()
+    options = DecodeOptions(("да", "[unk]"), closed=True, alternatives=alternatives)
+    (heard,) = engine.decode([np.zeros(800, dtype=np.float32)], options)
+    assert (heard.text, heard.match) == ("", 1.0)
+
+
+def test_only_unknown_words_fit_nothing_of_a_closed_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"alternatives": [{"confidence": 50.0, "text": "[unk] [unk]"}]}
+    monkeypatch.setattr(FakeRecognizer, "FinalResult", lambda _self: json.dumps(said))
+    engine, _ = fake()
+    options = DecodeOptions(("да", "[unk]"), closed=True, alternatives=3)
+    (heard,) = engine.decode([np.zeros(800, dtype=np.float32)], options)
+    assert (heard.text, heard.match) == ("[unk] [unk]", 0.0)
+
+
 def test_a_closed_list_of_unknown_words_never_reaches_vosk() -> None:
     engine, made = fake()
     options = DecodeOptions(phrases=("нет", ""), closed=True)
