@@ -8,9 +8,11 @@ else, and nothing that leads out of the folder they are unpacked into.
 
 import contextlib
 import io
+import lzma
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -23,6 +25,15 @@ MAX_FILES = 10_000
 MAX_BYTES = 20 * 2**30
 """Unpacked; the largest model we know (vosk-model-ru-0.10) has 2.5 GB."""
 _BLOCK_BYTES = 2**20
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    NotImplementedError,  # a method that zipfile has not
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    ValueError,
+)
 
 Member = tuple[str, IO[bytes] | None]
 """A name with `/`, and the content of a file or None for a folder."""
@@ -54,11 +65,14 @@ def unpack(archive: Path, folder: Path) -> Path:
 
     Raises:
         ModelPullError: no archive, a damaged one, or one that no model is packed like.
+        OSError: it cannot be read, or what is in it not written.
     """
     try:
         with contextlib.closing(_members(archive)) as members:
             _write(archive, members, folder)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as exc:
+    except (*_DAMAGED, OSError) as exc:
+        if isinstance(exc, OSError) and exc.errno is not None:
+            raise  # of the system; those of bz2 and gzip have no number
         raise ModelPullError(f"{archive} is damaged or no archive ({exc})") from exc
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
@@ -100,6 +114,10 @@ def _tar_members(archive: Path) -> Generator[Member]:
                     f"{archive}: {info.name!r} is a link or a device; no model needs that"
                 )
             yield info.name, opened.extractfile(info) if info.isreg() else None
+        assert opened.fileobj is not None
+        for _ in range(MAX_BYTES // _BLOCK_BYTES):  # the checksum of gzip and xz comes last
+            if not opened.fileobj.read(_BLOCK_BYTES):
+                break
 
 
 def _write(archive: Path, members: Iterator[Member], folder: Path) -> None:

@@ -88,6 +88,8 @@ def look_up_archive(url: str) -> Remote:
 def download(remote: Remote, target: Path, known: Known | None = None) -> None:
     """Bring `remote` to `target`; go on where an earlier attempt stopped.
 
+    What lies at `target` already is taken where a digest says that it is the same file.
+
     Raises:
         ModelPullError: the server stopped, the disk is full, or another file came.
     """
@@ -97,7 +99,7 @@ def download(remote: Remote, target: Path, known: Known | None = None) -> None:
             f"{remote.url} has {remote.size_bytes} bytes, but the catalogue says "
             f"{known.size_bytes}: it is another file; nothing was installed"
         )
-    if target.exists():
+    if target.exists() and (known.sha256 or _digest(remote)):
         with contextlib.suppress(ModelLoadError):
             return _expect(remote, target, known)  # an earlier attempt got as far
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,10 +112,14 @@ def download(remote: Remote, target: Path, known: Known | None = None) -> None:
     partial.replace(target)
 
 
+def version(remote: Remote) -> str:
+    """Return a short name of what the server offers; another one when that changes."""
+    return hashlib.sha256(f"{remote.url} {remote.tag}".encode()).hexdigest()[:12]
+
+
 def _partial(remote: Remote, target: Path) -> Path:
     """Return where the beginning of this version of the file is kept."""
-    tag = hashlib.sha256(f"{remote.url} {remote.tag}".encode()).hexdigest()[:12]
-    partial = target.with_name(f"{target.name}.{tag}.part")
+    partial = target.with_name(f"{target.name}.{version(remote)}.part")
     begun = partial.stat().st_size if partial.exists() else 0
     if remote.tag is None or (remote.size_bytes is not None and begun > remote.size_bytes):
         partial.unlink(missing_ok=True)
@@ -155,11 +161,17 @@ def _check(remote: Remote, partial: Path, known: Known) -> None:
 def _expect(remote: Remote, path: Path, known: Known) -> None:
     """Check a file against the catalogue and against what the hub says of it."""
     check_known(path, known)
-    tag = remote.tag or ""
-    if _SHA256.fullmatch(tag):
-        check_known(path, Known(remote.size_bytes, tag))
-    elif _GIT_BLOB.fullmatch(tag) and git_blob(path) != tag:
+    digest = _digest(remote)
+    if digest and _SHA256.fullmatch(digest):
+        check_known(path, Known(remote.size_bytes, digest))
+    elif digest and git_blob(path) != digest:
         raise ModelLoadError(f"{path} is damaged: git blob {git_blob(path)[:12]}…")
+
+
+def _digest(remote: Remote) -> str | None:
+    """Return the digest that a server calls the file by, or None where its tag is none."""
+    tag = remote.tag or ""
+    return tag if _SHA256.fullmatch(tag) or _GIT_BLOB.fullmatch(tag) else None
 
 
 def git_blob(path: Path) -> str:

@@ -212,11 +212,12 @@ def _from_archive(
     remote = fetch.look_up_archive(url)
     tell(f"{megabytes(remote.size_bytes or 0)} from {url}")
     _expect_room(staging, 2 * (remote.size_bytes or 0))
-    archive = staging / remote.name
-    fetch.download(remote, archive)
+    archive = staging / fetch.version(remote) / remote.name
+    if remote.tag is None or not archive.exists():
+        fetch.download(remote, archive)
     try:
         _from_origin(model, staging, archive, options.precision)
-    except ModelPullError:
+    except Exception:
         archive.unlink()  # it is damaged: going on from it would never mend it
         raise
     return url

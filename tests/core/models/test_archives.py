@@ -1,5 +1,8 @@
 import contextlib
+import errno
 import io
+import os
+import random
 import stat
 import tarfile
 import tempfile
@@ -149,6 +152,52 @@ def test_a_damaged_archive_is_named(tmp_path: Path, cut: float) -> None:
     (tmp_path / "a").write_bytes(whole[: int(len(whole) * cut)] if cut < 1 else b"no archive" * 99)
     with pytest.raises(ModelPullError, match="/a is damaged or no archive"):
         unpack(tmp_path / "a", into(tmp_path))
+
+
+def spoilt(whole: bytes, at: int) -> bytes:
+    """Return what a bad disk makes of a file."""
+    return whole[:at] + bytes(each ^ 0xFF for each in whole[at : at + 8]) + whole[at + 8 :]
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, "unknown method"]
+)
+def test_a_zip_with_a_damaged_stream_is_named(tmp_path: Path, method: int | str) -> None:
+    known = method if isinstance(method, int) else zipfile.ZIP_STORED
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", known) as opened:
+        opened.writestr("x", random.Random(1).randbytes(3000) * 2)
+        begin = len(opened.filelist[0].FileHeader())
+    whole = (tmp_path / "a.zip").read_bytes()
+    if known == method:
+        damaged = spoilt(spoilt(whole, begin), begin + 1500)
+    else:  # APPNOTE.TXT 4.4.5; in the local header and in the directory
+        place = whole.index(b"PK\x01\x02") + 10
+        damaged = whole[:8] + b"\x61\0" + whole[10:place] + b"\x61\0" + whole[place + 2 :]
+    (tmp_path / "a.zip").write_bytes(damaged)
+    with pytest.raises(ModelPullError, match=r"/a\.zip is damaged or no archive"):
+        unpack(tmp_path / "a.zip", into(tmp_path))
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+def test_a_tar_with_a_damaged_stream_is_named(tmp_path: Path, mode: str) -> None:
+    noise = random.Random(1).randbytes(200_000)
+    archive = tarred(tmp_path / "a", ("x", noise), mode=mode)
+    archive.write_bytes(spoilt(archive.read_bytes(), 100_000))
+    with pytest.raises(ModelPullError, match="/a is damaged or no archive"):
+        unpack(archive, into(tmp_path))
+
+
+def test_a_disk_that_fails_is_not_called_a_damaged_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **more: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    archive = tarred(tmp_path / "a", ("x", b"1"))
+    folder = into(tmp_path)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        unpack(archive, folder)
 
 
 @settings(deadline=None)  # files: how long they take is the machine's business

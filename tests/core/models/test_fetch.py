@@ -108,6 +108,13 @@ def test_what_is_whole_already_is_not_brought_again(hub: Hub, tmp_path: Path) ->
     assert (tmp_path / "file").read_bytes() == CONTENT[LARGE]
 
 
+def test_what_no_digest_vouches_for_is_brought_again(hub: Hub, tmp_path: Path) -> None:
+    hub.files["model.zip"] = CONTENT[LARGE]
+    (tmp_path / "model.zip").write_bytes(b"of who knows when")
+    download(look_up_archive(f"{hub.url}/archives/model.zip"), tmp_path / "model.zip")
+    assert (tmp_path / "model.zip").read_bytes() == CONTENT[LARGE]
+
+
 def test_the_beginning_of_another_version_is_not_gone_on_from(hub: Hub, tmp_path: Path) -> None:
     old = look_up(SOURCE, LARGE, hub.url)
     fetch._partial(old, tmp_path / "file").write_bytes(CONTENT[LARGE][:70_000])

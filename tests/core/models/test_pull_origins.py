@@ -1,5 +1,6 @@
 """Models that come as folders and archives, and what is done with those that are here."""
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_an_origin_that_is_not_there_is_named(catalog: Catalog, hub: Hub, tmp_pa
 
 
 def zip_of_kaldi(folder: Path) -> bytes:
-    with zipfile.ZipFile(folder / "k.zip", "w") as opened:
+    with zipfile.ZipFile(folder / "k.zip", "w", zipfile.ZIP_DEFLATED) as opened:
         for name, content in KALDI_FILES.items():
             opened.writestr(f"vosk-kaldi/{name}", content)
     return (folder / "k.zip").read_bytes()
@@ -123,6 +124,45 @@ def test_a_zip_that_is_damaged_is_brought_anew_next_time(
     assert seen(catalog) == {"catalog.yaml"}
     hub.files["vosk-kaldi.zip"] = whole
     assert bring(catalog, hub, "kaldi", archive_mirror=f"{hub.url}/archives").folder.is_dir()
+
+
+def with_another_byte(archive: bytes) -> bytes:
+    """Return a zip whose directory is sound and whose first file is not."""
+    at = len(zipfile.ZipFile(io.BytesIO(archive)).filelist[0].FileHeader())
+    return archive[:at] + b"\xff" + archive[at + 1 :]  # RFC 1951, 3.2.3: no such kind of block
+
+
+def test_a_zip_with_a_damaged_file_is_brought_anew_next_time(
+    catalog: Catalog, hub: Hub, tmp_path: Path
+) -> None:
+    whole = zip_of_kaldi(tmp_path)
+    hub.files["vosk-kaldi.zip"] = with_another_byte(whole)
+    for _ in range(2):
+        with pytest.raises(ModelPullError, match=r"vosk-kaldi\.zip is damaged or no archive"):
+            bring(catalog, hub, "kaldi", archive_mirror=f"{hub.url}/archives")
+        assert [line.split()[0] for line in hub.asked] == ["HEAD", "GET"]
+        hub.asked.clear()
+    hub.files["vosk-kaldi.zip"] = whole
+    assert bring(catalog, hub, "kaldi", archive_mirror=f"{hub.url}/archives").folder.is_dir()
+
+
+def test_a_zip_is_not_brought_again_while_its_server_has_the_same(
+    catalog: Catalog, hub: Hub, tmp_path: Path
+) -> None:
+    def stop(model: Model) -> None:
+        raise KeyboardInterrupt
+
+    options = PullOptions(archive_mirror=f"{hub.url}/archives")
+    hub.files["vosk-kaldi.zip"] = zip_of_kaldi(tmp_path)
+    for asked in (["HEAD", "GET"], ["HEAD"]):
+        hub.asked.clear()
+        with pytest.raises(KeyboardInterrupt):
+            pull(catalog, entry(catalog, "kaldi"), options, stop)
+        assert [line.split()[0] for line in hub.asked] == asked
+    hub.files["vosk-kaldi.zip"] += b"\0"  # zip readers do not mind what follows
+    hub.asked.clear()
+    assert pull(catalog, entry(catalog, "kaldi"), options).folder.is_dir()
+    assert [line.split()[0] for line in hub.asked] == ["HEAD", "GET"]
 
 
 # verify, pack, remove
