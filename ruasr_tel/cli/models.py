@@ -217,7 +217,7 @@ def _state_of(catalog: Catalog, entry: ModelEntry, in_use: ModelEntry | None) ->
     fault = None
     if folder.is_dir():
         try:
-            Model(entry, folder).files()
+            Model(entry, folder).look()
         except ModelLoadError as error:
             fault = str(error)
     return _State(entry, folder, folder.is_dir(), fault, entry is in_use)

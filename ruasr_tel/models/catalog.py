@@ -1,9 +1,10 @@
 """The models known by name, where they lie, and how to bring one that is missing."""
 
+import contextlib
 import difflib
 import json
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +26,9 @@ from ruasr_tel.models.probe import (
     T_ONE,
     Check,
     Known,
+    check_beginning,
     check_files,
+    check_known,
     detect_family,
     engines_of,
     find_files,
@@ -70,8 +73,48 @@ class Model:
         Raises:
             ModelLoadError: one sentence that names the file and the cure.
         """
+        with self._cure():
+            files = self.look(provider)
+            return check_files(files, self.entry.family, self.known())
+
+    def look(self, provider: str = "cpu") -> dict[str, Path]:
+        """Return its file of each role after looking at the first bytes of all that it works with.
+
+        Raises:
+            ModelLoadError: a file is missing, or another thing lies in its place.
+        """
+        files = self.files(provider)
+        for role, path in files.items():
+            check_beginning(path, role)
+        for each in self.entry.content:
+            if not self.entry.plays_a_role(each) and (self.folder / each.path).is_file():
+                check_beginning(self.folder / each.path)
+        return files
+
+    def check_rest(self, paths: Container[str] | None = None) -> None:
+        """Check what the catalogue names besides the file of each role, and that all is there.
+
+        Args:
+            paths: which files to look into; None: all that are there.
+
+        Raises:
+            ModelLoadError: one sentence that names the file and the cure.
+        """
+        with self._cure():
+            for each in self.entry.content:
+                path = self.folder / each.path
+                if not path.is_file():
+                    if not each.optional and not self.entry.plays_a_role(each):
+                        raise ModelLoadError(f"{path} is missing; fetch the whole model again")
+                elif paths is None or each.path in paths:
+                    check_beginning(path)
+                    check_known(path, Known(each.size_bytes, each.sha256))
+
+    @contextlib.contextmanager
+    def _cure(self) -> Iterator[None]:
+        """Add the command that brings the model to what is said of its files."""
         try:
-            return check_files(self.files(provider), self.entry.family, self.known())
+            yield
         except ModelLoadError as error:
             if not self.entry.fetchable:
                 raise

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Literal, Self
@@ -250,6 +251,13 @@ class ModelEntry(Section):
         if not any(each.precision in kept[:-1] for each in self.content):
             return self.content  # published in one precision only
         return tuple(each for each in self.content if each.precision in kept)
+
+    def plays_a_role(self, file: SourceFile) -> bool:
+        """Return whether `file` is one of those that a role may be played by, such as `encoder`.
+
+        Another may be there in its place: of another precision, or of another export.
+        """
+        return any(fnmatchcase(file.path, name) for names in self.files.values() for name in names)
 
     def engine_named(self, wanted: str | None) -> str:
         """Return the engine to run it with: the wanted one, or its first.

@@ -156,7 +156,7 @@ def detect_family(folder: Path) -> str:
         return KALDI
     if all(_first_match(folder, _TRIPLE[role]) for role in _TRIPLE):
         tokens = _find_file(folder, "tokens", _TOKENS)
-        _check_content(tokens, 1)
+        check_beginning(tokens, "tokens")
         if read_tokens(tokens).symbols[-1] == "<blk>":
             return NEMO_TRANSDUCER
         return ONLINE_TRANSDUCER if "streaming" in folder.resolve().name else TRANSDUCER
@@ -197,7 +197,7 @@ def check_files(
     """
     checks = []
     for role, path in files.items():
-        size = _check_content(path, _MIN_BYTES.get(role, MIN_MODEL_BYTES))
+        size = check_beginning(path, role)
         checks.append(Check(role, f"{path.name}, {megabytes(size)}"))
         content = (known or {}).get(path, Known())
         check_known(path, content)
@@ -304,8 +304,17 @@ def _find_file(folder: Path, role: str, names: Sequence[str]) -> Path:
     return found[0]
 
 
-def _check_content(path: Path, min_bytes: int) -> int:
-    """Return the file's size after looking at its first bytes."""
+def check_beginning(path: Path, role: str | None = None) -> int:
+    """Return a file's size after looking at its first bytes.
+
+    Args:
+        path: the file.
+        role: what it is in the model; None: something beside the networks and the tokens.
+
+    Raises:
+        ModelLoadError: it is empty, a git-lfs pointer, a web page or too small; with the cure.
+    """
+    min_bytes = 1 if role is None else _MIN_BYTES.get(role, MIN_MODEL_BYTES)
     try:
         if not path.is_file():
             raise ModelLoadError(f"{path} is not a file; fetch the model again")

@@ -73,7 +73,8 @@ def pull(
     with _staging(catalog, entry) as staging, _room(staging):
         model = Model(entry, staging / "model")
         source = _bring(model, staging, options, tell)
-        model.check("cuda" if options.precision == "full" else "cpu")
+        model.check(_provider_of(options.precision))
+        model.check_rest()
         if probe is not None:
             tell("loading it for a try")
             probe(model)
@@ -90,6 +91,7 @@ def verify(model: Model) -> str:
         ModelLoadError: a file is missing, damaged, or not that of the model.
     """
     model.check()
+    model.check_rest()
     manifest = Manifest.read(model.folder)
     if manifest is None:
         known = sum(each.sha256 is not None for each in model.entry.content)
@@ -238,16 +240,22 @@ def _from_origin(model: Model, staging: Path, origin: Path, precision: Precision
     if manifest is not None and manifest.model != model.entry.name:
         raise ModelPullError(f"{origin} holds the model {manifest.model}, not {model.entry.name}")
     given = Model(model.entry, folder)
-    given.check()
+    given.check(_provider_of(precision))
+    paths = [each.path for each in manifest.files] if manifest else _wanted_of(given, precision)
+    given.check_rest(paths)
     if manifest is not None:
         manifest.check(folder)
     shutil.rmtree(model.folder, ignore_errors=True)
-    paths = [each.path for each in manifest.files] if manifest else _wanted_of(given, precision)
     _expect_room(staging, sum((folder / path).stat().st_size for path in paths))
     for path in paths:
         target = model.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / path, target)
+
+
+def _provider_of(precision: Precision) -> str:
+    """Return what a model of that precision runs on."""
+    return "cuda" if precision == "full" else "cpu"
 
 
 def _wanted_of(model: Model, precision: Precision) -> list[str]:

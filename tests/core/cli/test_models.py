@@ -103,6 +103,16 @@ def test_a_model_that_is_not_whole_says_so_in_the_list(models: Path, at: tuple[s
     assert "bring it: ruasr-tel models pull mini" in result.stdout
 
 
+def test_a_pointer_in_place_of_a_file_says_so_in_the_list(
+    models: Path, at: tuple[str, ...]
+) -> None:
+    good_model(models / "mini", CTC)
+    (models / "mini" / MODEL).write_bytes(LFS_POINTER)
+    result = run("list", *at)
+    assert f"not whole: {models}/mini/{MODEL} is a git-lfs pointer" in result.stdout
+    assert "bring it: ruasr-tel models pull mini" in result.stdout
+
+
 def test_a_models_folder_without_a_catalogue_is_named(tmp_path: Path) -> None:
     result = run("list", "-s", f"models.dir={tmp_path}")
     assert result.exit_code == 2

@@ -7,8 +7,10 @@ from ruasr_tel.engines import calibration
 from ruasr_tel.engines.base import EngineSpec
 from ruasr_tel.errors import ConfigError, ModelLoadError
 from ruasr_tel.models.catalog import Catalog, Model, to_spec
+from ruasr_tel.models.entries import SourceFile
 from ruasr_tel.models.probe import ENGINES, LAYOUTS
 from tests.core.broken_models import CTC, MODELS_DIR, NEMO, TRANSDUCER, good_model
+from tests.core.model_faults import LFS_POINTER
 
 
 @pytest.fixture
@@ -242,6 +244,23 @@ def test_a_fault_of_a_known_model_comes_with_the_command_that_mends_it(bare: Cat
     assert str(caught.value).endswith(
         "fetch the whole model again (`ruasr-tel models pull vosk-model-ru`)"
     )
+
+
+def test_a_pointer_beside_the_networks_is_told_before_anything_is_loaded(bare: Catalog) -> None:
+    folder = good_model(bare.models_dir / "vosk-model-small-ru", TRANSDUCER)
+    (folder / "lang").mkdir()
+    (folder / "lang/bpe.model").write_bytes(LFS_POINTER)
+    (folder / "am").mkdir()
+    for path in folder.glob("*.onnx"):
+        path.rename(folder / "am" / path.name)
+    (folder / "tokens.txt").rename(folder / "lang/tokens.txt")
+    entry = bare.entry("vosk-model-small-ru")
+    assert entry is not None
+    bare_content = [SourceFile(path=each.path, optional=each.optional) for each in entry.content]
+    model = Model(entry.model_copy(update={"content": tuple(bare_content)}), folder)
+    for look in (model.check, model.look):
+        with pytest.raises(ModelLoadError, match=r"lang/bpe\.model is a git-lfs pointer"):
+            look()
 
 
 def test_the_notice_of_an_embedded_model(catalog: Catalog) -> None:

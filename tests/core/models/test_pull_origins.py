@@ -1,5 +1,6 @@
 """Models that come as folders and archives, and what is done with those that are here."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -10,7 +11,7 @@ import pytest
 from ruasr_tel.errors import ModelLoadError, ModelPullError
 from ruasr_tel.models.archives import unpack
 from ruasr_tel.models.catalog import Catalog, Model
-from ruasr_tel.models.entries import ModelEntry
+from ruasr_tel.models.entries import ModelEntry, SourceFile
 from ruasr_tel.models.manifest import MANIFEST_NAME, Manifest
 from ruasr_tel.models.pull import PullOptions, pack, pull, remove, verify
 from tests.core.broken_models import CTC, good_model
@@ -190,6 +191,83 @@ def test_a_model_that_was_cloned_can_be_checked_and_packed(
     assert manifest is not None
     assert [each.path for each in manifest.files] == [MODEL, TOKENS]
     assert json.loads(manifest.text())["licence"] == "MIT"
+
+
+WORDS, PIECES = b"a language model", b"word pieces"
+
+
+def with_more(catalog: Catalog) -> ModelEntry:
+    """The model with files that none of its roles is played by."""
+    more = (
+        SourceFile(path="words.npz", size_bytes=16, sha256=hashlib.sha256(WORDS).hexdigest()),
+        SourceFile(path="bpe.model", optional=True),
+    )
+    mini = entry(catalog)
+    return mini.model_copy(update={"content": (*mini.content, *more)})
+
+
+def folder_with_more(folder: Path) -> Path:
+    good_model(folder, CTC)
+    (folder / "words.npz").write_bytes(WORDS)
+    (folder / "bpe.model").write_bytes(PIECES)
+    return folder
+
+
+BESIDE = [
+    ("words.npz", None, "words.npz is missing; fetch the whole model again"),
+    ("words.npz", WORDS[:-1] + b"?", "words.npz is damaged: SHA-256"),
+    ("words.npz", WORDS[:-1], "words.npz is cut off: 15 bytes, expected 16"),
+    ("bpe.model", LFS_POINTER, "bpe.model is a git-lfs pointer"),
+    ("bpe.model", b"", "bpe.model is empty"),
+    ("model.onnx", LFS_POINTER, "model.onnx is a git-lfs pointer"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "says"), BESIDE)
+def test_every_file_that_the_catalogue_names_is_checked(
+    catalog: Catalog, name: str, content: bytes | None, says: str
+) -> None:
+    model = Model(with_more(catalog), folder_with_more(catalog.models_dir / "mini"))
+    assert verify(model).startswith("the catalogue, which has 1 digest(s)")
+    (model.folder / name).unlink(missing_ok=True)
+    if content is not None:
+        (model.folder / name).write_bytes(content)
+    with pytest.raises(ModelLoadError) as caught:
+        verify(model)
+    assert says in str(caught.value)
+    assert "(`ruasr-tel models pull mini`)" in str(caught.value)
+
+
+def test_what_the_model_can_do_without_may_be_absent(catalog: Catalog) -> None:
+    model = Model(with_more(catalog), folder_with_more(catalog.models_dir / "mini"))
+    (model.folder / "bpe.model").unlink()
+    assert verify(model)
+
+
+@pytest.mark.parametrize(("name", "content", "says"), BESIDE[:5])
+def test_a_folder_is_installed_only_if_all_that_is_taken_of_it_is_sound(
+    catalog: Catalog, tmp_path: Path, name: str, content: bytes | None, says: str
+) -> None:
+    origin = folder_with_more(tmp_path / "clone")
+    (origin / name).unlink()
+    if content is not None:
+        (origin / name).write_bytes(content)
+    with pytest.raises(ModelLoadError) as caught:
+        pull(catalog, with_more(catalog), PullOptions(origin=origin))
+    assert f"{origin}/{says}" in str(caught.value)
+    assert seen(catalog) == {"catalog.yaml"}
+
+
+def test_a_clone_may_lack_the_precision_that_is_not_asked_for(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    origin = good_model(tmp_path / "clone", CTC)
+    (origin / "model.onnx").write_bytes(LFS_POINTER)
+    assert pull(catalog, entry(catalog), PullOptions(origin=origin)).folder.is_dir()
+    (origin / MODEL).replace(origin / "model.onnx")
+    (origin / MODEL).write_bytes(LFS_POINTER)
+    model = pull(catalog, entry(catalog), PullOptions(origin=origin, precision="full"))
+    assert {each.name for each in model.folder.iterdir()} == {"model.onnx", TOKENS, MANIFEST_NAME}
 
 
 def test_a_removed_model_is_gone(catalog: Catalog, hub: Hub) -> None:
