@@ -99,7 +99,8 @@ def pull(
     with one_sentence():
         loaded, catalog = _open(config, settings)
         entry = _entry(catalog, name)
-        if not force and _is_whole(catalog, entry):
+        wanted = _precision(precision, loaded)
+        if not force and _is_whole(catalog, entry, wanted):
             out.print(
                 f"{entry.name} is in {catalog.folder_of(entry)}, whole; --force brings it again"
             )
@@ -107,7 +108,7 @@ def pull(
         _say_licence(entry)
         options = installing.PullOptions(
             origin,
-            _precision(precision, loaded),
+            wanted,
             loaded.models.endpoint or os.environ.get("HF_ENDPOINT") or None,
             loaded.models.archive_mirror,
             accept_licence,
@@ -312,16 +313,20 @@ def _tell(sentence: str) -> None:
     err.print(f"[dim]{escape(sentence)}[/]")
 
 
-def _is_whole(catalog: Catalog, entry: ModelEntry) -> bool:
+def _is_whole(catalog: Catalog, entry: ModelEntry, precision: Precision) -> bool:
     """Return whether a model is here as it should be; say what is wrong with it if not."""
-    if not catalog.folder_of(entry).is_dir():
+    model = Model(entry, catalog.folder_of(entry))
+    if not model.folder.is_dir():
         return False
     try:
-        installing.verify(Model(entry, catalog.folder_of(entry)))
+        installing.verify(model)
     except ModelLoadError as error:
         err.print(f"[yellow]warning:[/] {escape(str(error))}")
         return False
-    return True
+    missing = installing.lacking(model, precision)
+    if missing:
+        _tell(f"{model.folder} has no {', '.join(missing)}")
+    return not missing
 
 
 def _verified(catalog: Catalog, entry: ModelEntry) -> bool:

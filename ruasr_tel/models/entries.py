@@ -245,12 +245,16 @@ class ModelEntry(Section):
             return None
         return sum(size for size in sizes if size is not None)
 
+    @property
+    def precisions(self) -> frozenset[Precision]:
+        """`int8`, `full` or both, as far as its files are known to be one of them."""
+        return frozenset(each.precision for each in self.content) - {"any"}
+
     def wanted(self, precision: Precision) -> tuple[SourceFile, ...]:
         """Return the files to bring: one precision of each part, or `any` for both."""
-        kept = (precision, "any") if precision != "any" else ("int8", "full", "any")
-        if not any(each.precision in kept[:-1] for each in self.content):
-            return self.content  # published in one precision only
-        return tuple(each for each in self.content if each.precision in kept)
+        if precision not in self.precisions:
+            return self.content  # both, or published in one precision only
+        return tuple(each for each in self.content if each.precision in (precision, "any"))
 
     def plays_a_role(self, file: SourceFile) -> bool:
         """Return whether `file` is one of those that a role may be played by, such as `encoder`.

@@ -72,7 +72,11 @@ def pull(
         )
     with _staging(catalog, entry) as staging, _room(staging):
         model = Model(entry, staging / "model")
+        if options.precision == "full" and entry.precisions == {"int8"}:
+            tell(f"the catalogue knows {entry.name} in int8 only; that is brought")
         source = _bring(model, staging, options, tell)
+        for path in lacking(model, options.precision):
+            tell(f"{source} has no {path}")
         model.check(_provider_of(options.precision))
         model.check_rest()
         if probe is not None:
@@ -82,6 +86,17 @@ def pull(
         Manifest.of(entry, model.folder, paths, source).write(model.folder)
         _install(model.folder, catalog.folder_of(entry), staging)
     return Model(entry, catalog.folder_of(entry))
+
+
+def lacking(model: Model, precision: Precision) -> list[str]:
+    """Return which files of a precision are not here, of a model that is published in both."""
+    return [
+        each.path
+        for each in model.entry.wanted(precision)
+        if each.precision != "any"
+        and len(model.entry.precisions) > 1
+        and not (model.folder / each.path).is_file()
+    ]
 
 
 def verify(model: Model) -> str:

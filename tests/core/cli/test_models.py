@@ -214,6 +214,20 @@ def test_cuda_brings_full_precision(models: Path, at: tuple[str, ...], hub: Hub)
     assert {each.name for each in (models / "mini").glob("*.onnx")} == {"model.onnx"}
 
 
+@pytest.mark.parametrize("how", [("--precision", "full"), ("-s", "engine.provider=cuda")])
+def test_another_precision_than_the_one_that_is_here_is_brought(
+    models: Path, at: tuple[str, ...], hub: Hub, how: tuple[str, str]
+) -> None:
+    hub.files["model.onnx"] = hub.files[MODEL]
+    run("pull", "mini", "--no-load", *at)
+    result = run("pull", "mini", "--no-load", *how, *at)
+    assert result.exit_code == 0, result.output
+    assert f"{models}/mini has no model.onnx" in result.stderr
+    assert {each.name for each in (models / "mini").glob("*.onnx")} == {"model.onnx"}
+    again = run("pull", "mini", "--no-load", *how, *at)
+    assert again.stdout == f"mini is in {models}/mini, whole; --force brings it again\n"
+
+
 @pytest.mark.parametrize("command", ["pull", "pack", "verify", "remove"])
 def test_an_unknown_name_names_the_nearest(at: tuple[str, ...], command: str) -> None:
     result = run(command, "mimi", *at)

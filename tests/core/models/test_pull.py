@@ -11,9 +11,10 @@ import pytest
 from ruasr_tel.errors import ModelLoadError, ModelPullError
 from ruasr_tel.models import pull as pulling
 from ruasr_tel.models.catalog import Catalog, Model
-from ruasr_tel.models.entries import SourceFile
+from ruasr_tel.models.entries import Precision, SourceFile
 from ruasr_tel.models.manifest import MANIFEST_NAME, Manifest
-from ruasr_tel.models.pull import PullOptions, pull, verify
+from ruasr_tel.models.pull import PullOptions, lacking, pull, verify
+from tests.core.broken_models import CTC, good_model
 from tests.core.model_faults import LFS_POINTER
 from tests.core.models.hub_server import Hub
 from tests.core.models.mini import MODEL, TOKENS, bring, entry, mini_catalog, seen
@@ -56,6 +57,34 @@ def test_the_precision_that_is_asked_for_comes(
     model = bring(catalog, hub, precision=precision)
     found = {each.name for each in model.folder.iterdir()}
     assert found == names | {TOKENS, MANIFEST_NAME}
+
+
+@pytest.mark.parametrize(
+    ("precision", "missing"), [("full", ["model.onnx"]), ("any", ["model.onnx"]), ("int8", [])]
+)
+def test_what_a_precision_lacks_is_named(
+    catalog: Catalog, hub: Hub, precision: Precision, missing: list[str]
+) -> None:
+    assert lacking(bring(catalog, hub), precision) == missing
+
+
+def test_an_archive_without_the_precision_that_is_asked_for_says_so(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    origin = good_model(tmp_path / "clone", CTC)
+    pull(catalog, entry(catalog), PullOptions(origin, "full"), tell=told.append)
+    assert told == [f"from {origin}", "clone has no model.onnx"]
+
+
+def test_a_model_that_is_published_in_int8_only_says_so(catalog: Catalog, hub: Hub) -> None:
+    told: list[str] = []
+    only = tuple(each for each in entry(catalog).content if each.precision != "full")
+    int8 = entry(catalog).model_copy(update={"content": only})
+    model = pull(catalog, int8, PullOptions(None, "full", hub.url), tell=told.append)
+    assert told[0] == "the catalogue knows mini in int8 only; that is brought"
+    assert (model.folder / MODEL).is_file()
+    assert lacking(model, "full") == []
 
 
 def test_a_file_that_the_model_can_do_without_may_be_absent(catalog: Catalog, hub: Hub) -> None:
