@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from ruasr_tel.cli.root import app
 from ruasr_tel.control import Control
 from ruasr_tel.errors import ModelLoadError
 from ruasr_tel.testing import TIMEOUT_S
+from tests.core.broken_models import MODELS_DIR
 
 
 @contextmanager
@@ -50,6 +52,27 @@ def test_it_says_what_came_of_it(tmp_path: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, "vosk5 takes new calls\n")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "bad/model.onnx is empty; fetch it again" in refused.stderr
+
+
+def test_a_folder_here_is_named_as_the_server_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "control.sock"
+    for name in ("mine", "vosk5"):
+        (tmp_path / name).mkdir()
+    at = ["--set", f"control.socket={path}", "--set", f"models.dir={MODELS_DIR}"]
+    monkeypatch.chdir(tmp_path)
+    with server(path):
+        for name, told in {
+            "mine": f"{tmp_path}/mine",
+            "./mine": f"{tmp_path}/mine",
+            f"{tmp_path}/mine": f"{tmp_path}/mine",
+            "vosk5": "vosk5",  # as in the configuration, a name goes before a folder
+            "./vosk5": f"{tmp_path}/vosk5",
+            "yours": "yours",
+        }.items():
+            done = CliRunner().invoke(app, ["models", "use", name, *at])
+            assert done.stdout == f"{told} takes new calls\n"
 
 
 def test_without_a_server_it_says_so(tmp_path: Path) -> None:
