@@ -11,6 +11,7 @@ from typing import Annotated, Any, cast
 import typer
 from rich.markup import escape
 
+from ruasr_tel.app_models import wanted as wanted_models
 from ruasr_tel.cli.common import (
     UNUSABLE,
     ConfigOption,
@@ -59,9 +60,9 @@ def list_models(
     """Print the known models: which are here, their size, licence and accuracy, what fits."""
     with one_sentence():
         loaded, catalog = _open(config, settings)
-        in_use = catalog.entry(loaded.engine.model)
+        used = _used(catalog, loaded)
         machine = this_machine()
-        states = [_state_of(catalog, entry, in_use) for entry in catalog.entries]
+        states = [_state_of(catalog, entry, used) for entry in catalog.entries]
     if as_json:
         out.print_json(json.dumps([_described(each, machine) for each in states]))
         return
@@ -169,9 +170,9 @@ def remove(
     with one_sentence():
         loaded, catalog = _open(config, settings)
         entry = _entry(catalog, name)
-        if entry is catalog.entry(loaded.engine.model) and not force:
+        if catalog.folder_of(entry).resolve() in _used(catalog, loaded) and not force:
             raise ModelPullError(
-                f"engine.model is {entry.name}; set another one first, or add --force"
+                f"the configuration names {entry.name}; set another one first, or add --force"
             )
         freed = installing.remove(catalog, entry)
     out.print(f"{entry.name} is removed, {megabytes(freed)} are free")
@@ -213,7 +214,16 @@ def _installed(catalog: Catalog, entry: ModelEntry) -> Model:
     return Model(entry, folder)
 
 
-def _state_of(catalog: Catalog, entry: ModelEntry, in_use: ModelEntry | None) -> _State:
+def _used(catalog: Catalog, config: Config) -> set[Path]:
+    """Return the folders of all models that the configuration names, here or not."""
+    known = {name: catalog.entry(name) for name in wanted_models(config).names}
+    return {
+        (catalog.folder_of(entry) if entry else Path(name).expanduser()).resolve()
+        for name, entry in known.items()
+    }
+
+
+def _state_of(catalog: Catalog, entry: ModelEntry, used: set[Path]) -> _State:
     folder = catalog.folder_of(entry)
     fault = None
     if folder.is_dir():
@@ -221,7 +231,7 @@ def _state_of(catalog: Catalog, entry: ModelEntry, in_use: ModelEntry | None) ->
             Model(entry, folder).look()
         except ModelLoadError as error:
             fault = str(error)
-    return _State(entry, folder, folder.is_dir(), fault, entry is in_use)
+    return _State(entry, folder, folder.is_dir(), fault, folder.resolve() in used)
 
 
 def _show(state: _State, catalog: Catalog, machine: Machine) -> None:

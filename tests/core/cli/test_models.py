@@ -260,8 +260,27 @@ def test_the_model_in_use_is_not_removed_by_accident(models: Path, at: tuple[str
     used = (*at, "-s", "engine.model=mini")
     result = run("remove", "mini", *used)
     assert result.exit_code == 1
-    assert "engine.model is mini; set another one first, or add --force" in result.stderr
+    assert "the configuration names mini; set another one first, or add --force" in result.stderr
     assert run("remove", "mini", "--force", *used).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "key", ["engine.model", "profiles.default.model", "profiles.yesno.partials.model"]
+)
+@pytest.mark.parametrize("named", ["name", "another name", "folder", "link"])
+def test_a_model_that_is_named_anywhere_is_in_use(
+    models: Path, at: tuple[str, ...], tmp_path: Path, key: str, named: str
+) -> None:
+    good_model(models / "mini", CTC)
+    (tmp_path / "link").symlink_to(models / "mini")
+    names = {"name": "mini", "another name": "MINI", "folder": f"{models}/mini"}
+    used = (*at, "-s", f"{key}={names.get(named, tmp_path / named)}")
+    assert "mini (MIT: commercial use allowed, in use)" in run("list", *used).stdout
+    result = run("remove", "mini", *used)
+    assert result.exit_code == 1
+    assert "the configuration names mini; set another one first, or add --force" in result.stderr
+    assert (models / "mini").is_dir()
+    assert run("remove", "mini", *at).exit_code == 0
 
 
 @pytest.fixture
