@@ -43,8 +43,10 @@ def pack(manifest: Manifest, folder: Path, target: Path) -> None:
     """Write the files of `manifest` in `folder` to the archive `target`, whole or not at all.
 
     Raises:
-        ModelPullError: the archive cannot be written.
+        ModelPullError: the archive cannot be written, or `target` is there and no file.
     """
+    if target.exists() and not target.is_file():  # a device would become a file
+        raise ModelPullError(f"{target} is no file; name one, such as {manifest.model}.tar")
     partial = target.with_name(f"{target.name}.part")
     try:
         with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
@@ -57,7 +59,8 @@ def pack(manifest: Manifest, folder: Path, target: Path) -> None:
     except OSError as exc:
         raise ModelPullError(f"{target} cannot be written: {exc.strerror or exc}") from exc
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def unpack(archive: Path, folder: Path) -> Path:

@@ -6,6 +6,7 @@ archive of `models pack` checkable on a machine without a network.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from ruasr_tel.models.probe import Known, check_known
 MANIFEST_NAME = "ruasr-model.json"
 FORMAT = 1
 """Version of the file; a reader refuses others."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Manifest:
             return cls(**content)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
             raise ModelLoadError(f"{path} is damaged ({exc}); bring the model again") from exc
 
     def text(self) -> str:
@@ -108,7 +110,14 @@ def record(folder: Path, path: str) -> FileRecord:
 
 
 def _inside(each: FileRecord) -> FileRecord:
-    """Refuse a record that leads out of the folder: an archive's manifest is foreign input."""
+    """Refuse a record that leads out of the folder: an archive's manifest is foreign input.
+
+    Raises:
+        ValueError: it does, or its size or digest is none.
+        TypeError: something in it is no text.
+    """
+    if not isinstance(each.size_bytes, int) or not _SHA256.fullmatch(each.sha256):
+        raise ValueError(f"{each.path!r} has no size and SHA-256")
     parts = PurePosixPath(each.path).parts
     if not parts or each.path.startswith("/") or ".." in parts or "\\" in each.path:
         raise ValueError(f"{each.path!r} is no path below a folder")

@@ -111,7 +111,7 @@ def _lines_of(text: str) -> list[str]:
 def _parse_vocabulary(path: Path, text: str) -> list[tuple[str, int]]:
     try:
         content = json.loads(text)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise ModelLoadError(f"{path} is not JSON ({exc}); fetch the model's own") from exc
     is_vocabulary = isinstance(content, dict) and all(
         isinstance(index, int) and 0 <= index < len(content) for index in content.values()

@@ -55,10 +55,34 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_an_archive_that_cannot_be_written_leaves_none(tmp_path: Path) -> None:
     manifest = model_in(tmp_path / "model")
+    with pytest.raises(ModelPullError, match=r"mini\.tar cannot be written: Not a directory"):
+        pack(manifest, tmp_path / "model", tmp_path / "model/tokens.txt/mini.tar")
     missing = Manifest("mini", "", None, "", (*manifest.files, FileRecord("gone", 1, "")))
     with pytest.raises(ModelPullError, match=r"mini\.tar cannot be written: No such file"):
         pack(missing, tmp_path / "model", tmp_path / "mini.tar")
     assert [each.name for each in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "root", "dot", "pipe"])
+def test_only_a_file_is_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    manifest = model_in(tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    target = {"folder": tmp_path, "root": Path("/"), "dot": Path()}.get(kind, tmp_path / "pipe")
+    if kind == "pipe":
+        os.mkfifo(target)
+    with pytest.raises(ModelPullError, match=r"is no file; name one, such as mini\.tar"):
+        pack(manifest, tmp_path / "model", target)
+    assert kind != "pipe" or target.is_fifo()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_an_older_archive_is_written_over(tmp_path: Path) -> None:
+    manifest = model_in(tmp_path / "model")
+    (tmp_path / "mini.tar").write_bytes(b"an older one")
+    pack(manifest, tmp_path / "model", tmp_path / "mini.tar")
+    assert tarfile.is_tarfile(tmp_path / "mini.tar")
 
 
 def zipped(target: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path:

@@ -18,6 +18,8 @@ ENTRY = ModelEntry.model_validate(
     }
 )
 
+SOUND = {"size_bytes": 1, "sha256": "0" * 64}
+
 
 @pytest.fixture
 def written(tmp_path: Path) -> Manifest:
@@ -68,10 +70,14 @@ def test_a_file_that_changed_is_named(
     [
         ({"format": 2}, "is of a later ruasr-tel; update this one"),
         ({"extra": 1}, "is damaged"),
-        ({"files": [{"path": "../x", "size_bytes": 1, "sha256": ""}]}, "no path below a folder"),
-        ({"files": [{"path": "/etc/x", "size_bytes": 1, "sha256": ""}]}, "no path below a folder"),
+        ({"files": [{"path": "../x", **SOUND}]}, "no path below a folder"),
+        ({"files": [{"path": "/etc/x", **SOUND}]}, "no path below a folder"),
         ({"files": [{"path": "x"}]}, "is damaged"),
         ({"files": 7}, "is damaged"),
+        ({"files": [{"path": "x", "size_bytes": 1, "sha256": 7}]}, "is damaged"),
+        ({"files": [{"path": "x", "size_bytes": 1, "sha256": "7"}]}, "is damaged"),
+        ({"files": [{"path": "x", "size_bytes": "1", "sha256": "0" * 64}]}, "is damaged"),
+        ({"files": [{"path": 7, **SOUND}]}, "is damaged"),
     ],
 )
 def test_a_foreign_one_is_not_trusted(
@@ -83,7 +89,7 @@ def test_a_foreign_one_is_not_trusted(
         Manifest.read(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "7", "{}", "\0", '"x"'])
+@pytest.mark.parametrize("content", ["", "[]", "7", "{}", "\0", '"x"', "[" * 100_000])
 def test_nonsense_is_damaged(tmp_path: Path, content: str) -> None:
     (tmp_path / MANIFEST_NAME).write_text(content)
     with pytest.raises(ModelLoadError, match="is damaged"):

@@ -100,6 +100,7 @@ def test_a_tokenizer_vocabulary_is_read_like_tokens(tmp_path: Path) -> None:
     ("content", "says"),
     [
         ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
         ("[]", "is not an object of symbols"),
         ('{"а": "0"}', "is not an object of symbols"),
         ('{"а": 2, "[PAD]": 0}', "is not an object of symbols"),
