@@ -6,6 +6,7 @@ had come of an interrupted download stays there for the next attempt, and nowher
 
 import contextlib
 import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ruasr_tel.models.manifest import MANIFEST_NAME, Manifest
 from ruasr_tel.models.probe import OPTIONAL, find_files, megabytes
 
 STAGING_NAME = ".staging"
+_OLD_NAME = "old"
 _NOT_OF_A_MODEL = {".git", ".gitattributes", ".cache", MANIFEST_NAME}
 
 
@@ -84,6 +86,7 @@ def pull(
             probe(model)
         paths = _files_in(model.folder)
         Manifest.of(entry, model.folder, paths, source).write(model.folder)
+        _keep(Model(entry, catalog.folder_of(entry)), model.folder, tell)
         _install(model.folder, catalog.folder_of(entry), staging)
     return Model(entry, catalog.folder_of(entry))
 
@@ -157,18 +160,19 @@ def remove(catalog: Catalog, entry: ModelEntry) -> int:
 def _staging(catalog: Catalog, entry: ModelEntry) -> Iterator[Path]:
     """Give a folder on the disk of the models, to one of us at a time."""
     folder = catalog.models_dir / STAGING_NAME / entry.folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise ModelPullError(
-            f"{folder} cannot be made: {exc.strerror}; do this as the user whom the models belong "
-            "to, or set models.dir"
-        ) from exc
-    with (folder.parent / f"{entry.folder}.lock").open("w") as lock:
+    with contextlib.ExitStack() as stack:
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((folder.parent / f"{entry.folder}.lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _bring_back(folder / _OLD_NAME, catalog.folder_of(entry))  # we may have been killed
         except BlockingIOError as exc:
             raise ModelPullError(f"{entry.name} is being brought by another process") from exc
+        except OSError as exc:
+            raise ModelPullError(
+                f"{exc.filename or folder}: {exc.strerror}; do this as the user whom the models "
+                "belong to, or set models.dir"
+            ) from exc
         yield folder
         shutil.rmtree(folder, ignore_errors=True)  # done; after an error the beginnings stay
 
@@ -314,13 +318,50 @@ def _install(folder: Path, target: Path, staging: Path) -> None:
     """Put `folder` in the place of `target` by renames; the old one comes back if that fails."""
     for part in folder.rglob("*.part"):  # of another version of a file
         part.unlink()
-    old = staging / "old"
+    old = staging / _OLD_NAME
     shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
     try:
+        if target.exists():
+            target.rename(old)
         folder.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
+    except BaseException:  # Ctrl-C, too
+        _bring_back(old, target)
         raise
+
+
+def _bring_back(old: Path, target: Path) -> None:
+    if old.exists() and not target.exists():
+        old.rename(target)
+
+
+def _keep(installed: Model, folder: Path, tell: Callable[[str], None]) -> None:
+    """Put into `folder` what is not of the model in the one whose place it takes."""
+    kept = [path for path in _foreign_to(installed) if not (folder / path).exists()]
+    for path in kept:
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(installed.folder / path, place, follow_symlinks=False)
+        except OSError:  # another disk, or one without links
+            shutil.copy2(installed.folder / path, place, follow_symlinks=False)
+    if kept:
+        tell(f"kept, for they are not of the model: {', '.join(kept)}")
+
+
+def _foreign_to(model: Model) -> list[str]:
+    """Return which files of a model's folder are not its own: none, where nobody names those."""
+    try:
+        manifest = Manifest.read(model.folder)
+    except ModelLoadError:
+        manifest = None
+    if manifest is None and not model.entry.content:
+        return []
+    own = {each.path for each in model.entry.content}
+    own |= {each.path for each in manifest.files} if manifest else set()
+    parts = (name for names in model.entry.files.values() for name in names)
+    own |= {
+        path.relative_to(model.folder).as_posix()
+        for name in parts
+        for path in model.folder.glob(name)
+    }
+    return [path for path in _files_in(model.folder) if path not in own]

@@ -18,6 +18,7 @@ from tests.core.broken_models import CTC, good_model
 from tests.core.model_faults import LFS_POINTER
 from tests.core.models.hub_server import Hub
 from tests.core.models.mini import MODEL, TOKENS, bring, entry, mini_catalog, seen
+from tests.core.models.test_probe import KALDI_FILES
 
 
 @pytest.fixture
@@ -108,6 +109,14 @@ def test_a_models_folder_that_is_not_ours_is_named(
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(ModelPullError, match="do this as the user whom the models belong to"):
         bring(catalog, hub)
+
+
+def test_a_lock_that_is_not_ours_is_named(catalog: Catalog, hub: Hub) -> None:
+    (catalog.models_dir / pulling.STAGING_NAME / "mini.lock").mkdir(parents=True)
+    with pytest.raises(ModelPullError) as caught:
+        bring(catalog, hub)
+    assert f"{pulling.STAGING_NAME}/mini.lock: {os.strerror(21)}; " in str(caught.value)
+    assert "do this as the user whom the models belong to" in str(caught.value)
 
 
 def no_checksum(hub: Hub) -> None:
@@ -201,6 +210,94 @@ def test_the_old_one_comes_back_if_the_new_one_cannot_take_its_place(
     with pytest.raises(ModelPullError, match="Permission denied; nothing was installed"):
         bring(catalog, hub)
     assert (target / "mine").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("left", ["target", "model"])
+def test_an_interruption_between_the_renames_changes_nothing(
+    catalog: Catalog, hub: Hub, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    target = catalog.folder_of(entry(catalog))
+    target.mkdir()
+    (target / "mine").write_text("as it was")
+    rename = Path.rename
+
+    def interrupt(path: Path, to: Path) -> Path:
+        if path.name == "model":
+            raise KeyboardInterrupt
+        moved = rename(path, to)
+        if left == "target" and path == target:
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bring(catalog, hub)
+    assert (target / "mine").read_text() == "as it was"
+
+
+def test_a_model_that_a_kill_took_away_comes_back(catalog: Catalog, hub: Hub) -> None:
+    """A killed process cannot tidy up; the next attempt does, whatever becomes of it."""
+    target = catalog.folder_of(entry(catalog))
+    old = catalog.models_dir / pulling.STAGING_NAME / "mini" / "old"
+    good_model(old, CTC)
+    away(hub)
+    with pytest.raises(ModelPullError, match="cannot be reached"):
+        bring(catalog, hub)
+    assert verify(Model(entry(catalog), target))
+
+
+def mine(folder: Path) -> dict[str, bytes]:
+    """Put files of an operator into a model's folder; return them."""
+    (folder / "lm").mkdir()
+    (folder / "lm/calls.arpa").write_bytes(b"my own words")
+    (folder / "notes.txt").write_bytes(b"my own notes")
+    (folder / "link.arpa").symlink_to("lm/calls.arpa")
+    return {"lm/calls.arpa": b"my own words", "notes.txt": b"my own notes"}
+
+
+@pytest.mark.parametrize("came", ["pulled", "cloned"])
+def test_what_is_not_the_models_stays_in_its_folder(
+    catalog: Catalog, hub: Hub, monkeypatch: pytest.MonkeyPatch, came: str
+) -> None:
+    model = Model(entry(catalog), catalog.folder_of(entry(catalog)))
+    if came == "pulled":
+        bring(catalog, hub)
+    else:
+        good_model(model.folder, CTC)
+        (model.folder / ".git").mkdir()
+        (model.folder / ".git/config").touch()
+    own = mine(model.folder)
+    (model.folder / "model.onnx").write_bytes(b"of another precision")
+    told: list[str] = []
+    if came == "cloned":  # from another disk
+
+        def refuse(*args: object, **more: object) -> None:
+            raise OSError(18, os.strerror(18))
+
+        monkeypatch.setattr(os, "link", refuse)
+    pull(catalog, entry(catalog), PullOptions(endpoint=hub.url), tell=told.append)
+    assert {name: (model.folder / name).read_bytes() for name in own} == own
+    assert (model.folder / "link.arpa").readlink() == Path("lm/calls.arpa")
+    assert told[-1] == "kept, for they are not of the model: link.arpa, lm/calls.arpa, notes.txt"
+    found = {each.name for each in model.folder.iterdir()}
+    assert found == {MODEL, TOKENS, MANIFEST_NAME, "lm", "notes.txt", "link.arpa"}
+    manifest = Manifest.read(model.folder)
+    assert manifest is not None
+    assert [each.path for each in manifest.files] == [MODEL, TOKENS]
+
+
+def test_of_a_model_whose_files_nobody_named_nothing_old_stays(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    kaldi = entry(catalog, "kaldi")
+    origin = tmp_path / "origin"
+    for name, content in KALDI_FILES.items():
+        (origin / name).parent.mkdir(parents=True, exist_ok=True)
+        (origin / name).write_bytes(content)
+    shutil.copytree(origin, catalog.folder_of(kaldi))
+    (catalog.folder_of(kaldi) / "rescore.fst").write_bytes(b"of the last version")
+    model = pull(catalog, kaldi, PullOptions(origin=origin))
+    assert not (model.folder / "rescore.fst").exists()
 
 
 @pytest.mark.parametrize("when", ["before", "during"])
