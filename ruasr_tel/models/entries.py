@@ -54,7 +54,7 @@ class SegmentLimits(Section):
     """The longest segment; sherpa-onnx itself takes 200 s (5000 encoder frames of 40 ms)."""
 
     lead_in_s: float | None = Field(default=None, ge=0)
-    """Silence wanted before the first word; null: nobody published a need."""
+    """Silence wanted before the first word, added by its engine; null: no need was published."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
