@@ -20,6 +20,7 @@ from ruasr_tel.live import Ear, free_id
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.types import CallId
 from ruasr_tel.websocket import FAULTS, POLICY_VIOLATION, TRY_AGAIN_LATER, Ending, PeerSocket
+from ruasr_tel_adapters.aeap.answers import Answers
 from ruasr_tel_adapters.aeap.config import AeapConfig
 from ruasr_tel_adapters.aeap.settings import Reader, Settings
 from ruasr_tel_adapters.aeap.wire import (
@@ -27,7 +28,6 @@ from ruasr_tel_adapters.aeap.wire import (
     VERSION,
     Request,
     Response,
-    Result,
     answer,
     answer_results,
     answer_setup,
@@ -43,9 +43,6 @@ DOOR: Final = "aeap"
 
 DTMF_DIGITS: Final = frozenset("0123456789*#ABCDabcd")
 """The keys of RFC 4733, 3.2."""
-
-SCORE_OF_UNKNOWN: Final = 100
-"""Where the model gives no probabilities; res_speech_vosk gives it always, too."""
 
 TAKEN: Final = frozenset({"results_type"})
 """What Asterisk sets by itself and nobody needs: `NBest` results come where the engine has them."""
@@ -73,7 +70,7 @@ class Connection:
         self._codec: str | None = None
         self._call: Call | None = None
         self._ear: Ear | None = None
-        self._latest: tuple[Result, ...] = ()  # not taken by the peer yet
+        self._answers = Answers()
         self._numbers = itertools.count(1)
         self._ignored: set[str] = set()
         self._log: FilteringBoundLogger = structlog.get_logger(__name__)
@@ -109,7 +106,7 @@ class Connection:
         match parse(text):
             case Response(error=error):
                 if error is None:
-                    self._latest = ()
+                    self._answers.taken()
                 else:
                     self._bad("refused", error)
             case Request(name="setup") as request:
@@ -160,7 +157,7 @@ class Connection:
     def _get(self, request: Request) -> str:
         names = asked(request)
         if "results" in names:
-            return answer_results(request, self._latest)
+            return answer_results(request, self._answers.ask())
         known = self._shown()
         if not names or not set(names) <= set(known):
             raise ProtocolError(f"get one of results, {', '.join(known)}")
@@ -243,32 +240,15 @@ class Connection:
 
     def _on_event(self, event: Event) -> None:
         match event:
-            case SpeechStarted():
-                self._latest = ()
-            case PartialEvent(text=text):
-                self._latest = (Result(text, SCORE_OF_UNKNOWN),) if text else ()
-            case FinalEvent(text=text):
-                self._latest = readings(event)
-                if text:
+            case SpeechStarted(start_s=start_s):
+                self._answers.begin(start_s)
+            case PartialEvent():
+                self._answers.hear(event)
+            case FinalEvent():
+                if results := self._answers.hear(event):
                     number = f"ruasr-{next(self._numbers)}"
-                    self._socket.say(push_results(number, self._latest))
+                    self._socket.say(push_results(number, results))
 
     def _bad(self, kind: str, error: str) -> None:
         self._metrics.bad_messages.labels(DOOR, kind).inc()
         self._log.warning("bad message", kind=kind, error=error)
-
-
-def readings(final: FinalEvent) -> tuple[Result, ...]:
-    """Return what was said, the best reading first; nothing where nothing was."""
-    if not final.text:
-        return ()
-    others = enumerate(final.alternatives, 1)
-    return (
-        Result(final.text, score(final.confidence)),
-        *(Result(other.text, score(other.confidence), best) for best, other in others),
-    )
-
-
-def score(confidence: float | None) -> int:
-    """Return Asterisk's 0..100."""
-    return SCORE_OF_UNKNOWN if confidence is None else round(100 * min(max(confidence, 0.0), 1.0))

@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 
 from ruasr_tel.audio.codec import Encoding, encode
 from ruasr_tel.call import Call, Calls, CallsConfig
-from ruasr_tel.events import Alternative, CallEnded, CallStarted, Dtmf, Partial, SpeechStarted
+from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Partial
 from ruasr_tel.events import Final as FinalEvent
 from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
@@ -29,8 +29,7 @@ from ruasr_tel.testing import (
     tone,
 )
 from ruasr_tel_adapters.aeap import AeapConfig, create
-from ruasr_tel_adapters.aeap.connection import readings, score
-from ruasr_tel_adapters.aeap.wire import CODECS, Result
+from ruasr_tel_adapters.aeap.wire import CODECS
 
 SPOKEN = encode(phrase((1.0, 1.0)), Encoding.SLIN)
 
@@ -212,7 +211,9 @@ async def test_digits_are_events_of_the_call() -> None:
         assert wrong["error_msg"] == "dtmf: '1x' has other characters than 0-9 * # A-D"
 
 
-async def test_results_that_were_asked_for_are_the_partial_then_the_final() -> None:
+async def test_a_partial_that_was_asked_for_is_the_answer_and_its_final_answers_nothing_else() -> (
+    None
+):
     async with bench() as own, own.peer() as peer:
         await peer.set_up()
         assert await peer.ask("get", params=["results"]) == {"params": {"results": []}}
@@ -220,9 +221,21 @@ async def test_results_that_were_asked_for_are_the_partial_then_the_final() -> N
         while not results:  # a partial needs two decodes that agree, of ever more audio
             await peer.socket.send(encode(tone(0.1), Encoding.SLIN))
             results = (await peer.ask("get", params=["results"]))["params"]["results"]
-        assert own.events.of(SpeechStarted)
         assert results[0]["text"] in [partial.text for partial in own.events.of(Partial)]
         await peer.socket.send(encode(silence(1.0), Encoding.SLIN))
+        await own.events.until(FinalEvent)
+        assert await peer.ask("get", params=["results"]) == {"params": {"results": []}}
+        await peer.socket.send(SPOKEN)
+        pushed = await peer.hear()
+        said = own.events.of(FinalEvent)[-1]
+        assert [each["text"] for each in pushed["params"]["results"]] == [said.text]
+        assert pushed["id"] == "ruasr-1"
+
+
+async def test_a_final_is_kept_until_it_is_taken() -> None:
+    async with bench() as own, own.peer() as peer:
+        await peer.set_up()
+        await peer.socket.send(SPOKEN)
         pushed = await peer.hear()
         asked = await peer.ask("get", params=["results"])
         assert asked["params"] == pushed["params"]
@@ -315,20 +328,6 @@ async def test_a_call_that_is_too_long_is_ended() -> None:
         assert peer.socket.close_code == 1008
         (ended,) = await own.events.until(CallEnded)
         assert ended.reason == "too long"
-
-
-@pytest.mark.parametrize(("confidence", "expected"), [(None, 100), (0.256, 26), (1.2, 100)])
-def test_scores(confidence: float | None, expected: int) -> None:
-    assert score(confidence) == expected
-
-
-def test_readings_are_the_text_and_its_alternatives() -> None:
-    at: Any = None
-    leg: Any = "a/0"
-    assert readings(FinalEvent(leg, leg, at, 0, "", (), 0.0, 1.0, "endpoint")) == ()
-    others = (Alternative("дай", (), 0.25, -2.0), Alternative("дар", (), None, -3.0))
-    final = FinalEvent(leg, leg, at, 0, "да", (), 0.0, 1.0, "endpoint", 0.9, alternatives=others)
-    assert readings(final) == (Result("да", 90), Result("дай", 25, 1), Result("дар", 100, 2))
 
 
 async def test_phrases_may_change_between_questions() -> None:
