@@ -173,6 +173,7 @@ class Calls:
         details: Mapping[str, JsonValue] | None = None,
         model: str | None = None,
         hand_back: Callable[[str], None] | None = None,
+        door_profile: str | None = None,
     ) -> Call:
         """Begin a call.
 
@@ -180,7 +181,7 @@ class Calls:
             door: the adapter's name.
             call_id: as the PBX knows it; must not be running.
             peer: address, for the log.
-            profile: how to listen.
+            profile: how to listen, as the call itself says; goes before what was announced.
             on_event: takes the call's events, in order, in the event loop.
             hang_up: how to end the call from this side (it ran too long), given the reason.
             options: what to ask of every decode; None: what the profile asks. `Leg.set_options`
@@ -189,6 +190,7 @@ class Calls:
             model: for finals; None: the profile's.
             hand_back: how to end it as the profile's `end` says, given the reason; None: the door
                 cannot.
+            door_profile: how to listen where neither the call nor its announcement says it.
 
         Raises:
             Overloaded: no room for it.
@@ -198,7 +200,7 @@ class Calls:
         if call_id in self._running:
             raise ValueError(f"call {call_id!r} is running; a door must name its calls apart")
         announced = self._announced.get(call_id, Announcement())
-        profile = profile or announced.profile
+        profile = profile or announced.profile or door_profile
         listening = self.profile(profile)
         model = model or listening.model
         try:

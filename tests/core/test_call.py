@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from ruasr_tel.call import Call, Calls, CallsConfig
+from ruasr_tel.call import Announcement, Call, Calls, CallsConfig
 from ruasr_tel.engines import scripted
 from ruasr_tel.errors import ConfigError, Overloaded
 from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Event, Final, Ledger
@@ -130,6 +130,29 @@ async def test_the_chosen_profile_is_told_and_used() -> None:
         await end(call)
     assert recorder.of(CallStarted)[0].profile == "yesno"
     assert final.reason == "endpoint"
+
+
+@pytest.mark.parametrize(
+    ("asked", "announced", "door", "heard"),
+    [
+        ("digits", "yesno", "dialogue", "digits"),
+        (None, "yesno", "dialogue", "yesno"),
+        (None, None, "dialogue", "dialogue"),
+        (None, None, None, "default"),
+    ],
+)
+async def test_the_profile_is_the_calls_own_then_the_announced_one_then_the_doors(
+    asked: str | None, announced: str | None, door: str | None, heard: str
+) -> None:
+    recorder = Recorder()
+    async with running_calls(publish=recorder) as calls:
+        calls.announce(CallId("c"), Announcement(announced))
+        call = calls.open(
+            door="test", call_id=CallId("c"), peer="", profile=asked, door_profile=door
+        )
+        assert call.profile is calls.profile(heard)
+        await end(call)
+    assert [each.profile for each in recorder.of(CallStarted)] == [heard]
 
 
 # Legs

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
@@ -13,11 +14,12 @@ from websockets.asyncio.connection import Connection as WebSocket
 from ruasr_tel.call import Call, Calls
 from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.errors import ConfigError, Overloaded, ProtocolError
-from ruasr_tel.events import Event, SpeechStarted
+from ruasr_tel.events import CallStarted, Event, SpeechStarted
 from ruasr_tel.events import Final as FinalEvent
 from ruasr_tel.events import Partial as PartialEvent
 from ruasr_tel.live import Ear, free_id
 from ruasr_tel.metrics import Metrics
+from ruasr_tel.profile import Profile
 from ruasr_tel.types import CallId
 from ruasr_tel.websocket import FAULTS, POLICY_VIOLATION, TRY_AGAIN_LATER, Ending, PeerSocket
 from ruasr_tel_adapters.aeap.answers import Answers
@@ -66,7 +68,7 @@ class Connection:
         self._metrics = metrics
         self._config = config
         self._reader = Reader(config, calls)
-        self._settings = self._reader.defaults()
+        self._settings = Settings()
         self._codec: str | None = None
         self._call: Call | None = None
         self._ear: Ear | None = None
@@ -167,7 +169,7 @@ class Connection:
         call_id = self._call.call_id if self._call else self._settings.call_id or ""
         return {
             "language": self._settings.language or self._config.languages[0],
-            "profile": self._settings.profile or "default",
+            "profile": self._settings.profile or self._config.profile or "default",
             "model": self._model() or "",
             "call_id": call_id,
             "sample_rate": str(self._settings.sample_rate_hz),
@@ -188,11 +190,18 @@ class Connection:
         self._settings = changed
 
     def _model(self) -> str | None:
-        """Return which model will hear the call: the one that was asked for, else the profile's."""
-        return self._settings.model or self._calls.profile(self._settings.profile).model
+        """Return which model hears the call: the one that was asked for, else the profile's."""
+        return self._settings.model or self._profile.model
+
+    @property
+    def _profile(self) -> Profile:
+        """The call's; before there is one, what it would be if nothing was announced."""
+        if self._call is not None:
+            return self._call.profile
+        return self._calls.profile(self._settings.profile or self._config.profile)
 
     def _options(self, settings: Settings) -> DecodeOptions:
-        return settings.options(self._calls.profile(settings.profile).options)
+        return settings.options(self._profile.options)
 
     # The call.
 
@@ -225,9 +234,9 @@ class Connection:
                 call_id=call_id,
                 peer=self._socket.peer,
                 profile=self._settings.profile,
+                door_profile=self._config.profile,
                 model=self._settings.model,
                 on_event=self._on_event,
-                options=self._options(self._settings),
                 hang_up=lambda why: self.stop(Ending("too long", POLICY_VIOLATION, why)),
             )
         except (Overloaded, ConfigError) as error:
@@ -235,11 +244,14 @@ class Connection:
             self.stop(Ending("refused", TRY_AGAIN_LATER, str(error)))
             return None
         leg = self._call.open_leg(self._settings.sample_rate_hz)
+        leg.set_options(self._options(self._settings))
         self._ear = Ear(leg, CODECS[self._codec], self._config.max_backlog_s)
         return self._ear
 
     def _on_event(self, event: Event) -> None:
         match event:
+            case CallStarted(profile=profile):
+                self._settings = replace(self._settings, profile=profile)
             case SpeechStarted(start_s=start_s):
                 self._answers.begin(start_s)
             case PartialEvent():

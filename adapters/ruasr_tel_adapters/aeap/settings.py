@@ -1,4 +1,4 @@
-"""What one connection wants: the door's defaults, then the setup's params, then those of sets."""
+"""What one connection wants: the setup's params, then those of sets."""
 
 import json
 import re
@@ -25,7 +25,7 @@ class Settings:
 
     Attributes:
         language: as the peer said it, or empty.
-        profile: a profile's name, or None: the server's default.
+        profile: a profile's name, or None: what was announced, the door's or the server's default.
         call_id: the PBX's name of the call, or None.
         sample_rate_hz: of the audio; Asterisk calls every slin `slin`.
         phrases: to prefer, or None: the profile's.
@@ -87,10 +87,6 @@ class Reader:
         """Every name that means something."""
         return tuple(self._known)
 
-    def defaults(self) -> Settings:
-        """Return the settings of a peer that says nothing."""
-        return Settings(profile=self._config.profile)
-
     def change(self, settings: Settings, values: Mapping[str, str]) -> Settings:
         """Return the settings with a peer's wishes; names without a meaning change nothing.
 
@@ -115,7 +111,7 @@ class Reader:
 
     def _profile(self, value: str) -> str | None:
         self._calls.profile(value or None)
-        return value or self._config.profile
+        return value or None
 
     def _model(self, value: str) -> str | None:
         """Take a model that runs; another one, or one that is overloaded, is refused."""

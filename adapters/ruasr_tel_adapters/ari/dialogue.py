@@ -159,11 +159,13 @@ class Dialogues:
     Args:
         calls: where calls are opened.
         mono: monotonic seconds, the same as the calls'.
+        profile: the door's.
     """
 
-    def __init__(self, calls: Calls, mono: Callable[[], float]) -> None:
+    def __init__(self, calls: Calls, mono: Callable[[], float], profile: str | None = None) -> None:
         self._calls = calls
         self._mono = mono
+        self._profile = profile
         self._running: dict[CallId, Dialogue] = {}
 
     def enter(self, name: CallId, member: Member, opening: Opening) -> Seat:
@@ -200,6 +202,7 @@ class Dialogues:
             call_id=free_id(dialogue.name, self._calls),
             peer=opening.peer,
             profile=opening.profile,
+            door_profile=self._profile,
             on_event=dialogue.on_event,
             hang_up=dialogue.end_all,
             details={**opening.details},

@@ -60,7 +60,7 @@ class AriDoor:
         self._around = Around(
             config,
             self._ari,
-            Dialogues(calls, time.monotonic),
+            Dialogues(calls, time.monotonic, config.profile),
             create_media(config, self._strange, metrics),
             self._entries,
             f"ruasr.{config.app}.",

@@ -146,7 +146,7 @@ class Wishes:
     Attributes:
         mode: what becomes of the channel meanwhile.
         parties: whom to listen to.
-        profile: how, or None.
+        profile: how, or None: what was announced, or the door's.
         call_id: the call's name, or None for the channel's linkedid.
         ask_timeout_s: in the mode `ask`, how long.
         tell: the application that gets user events, or None.
@@ -162,9 +162,7 @@ class Wishes:
 
 def default_wishes(config: AriConfig) -> Wishes:
     """Return how a channel is listened to that asks for nothing."""
-    return Wishes(
-        config.mode, config.parties, config.profile, None, config.ask_timeout_s, config.tell
-    )
+    return Wishes(config.mode, config.parties, None, None, config.ask_timeout_s, config.tell)
 
 
 def split_args(args: Iterable[str]) -> dict[str, str]:

@@ -165,7 +165,8 @@ class Connection:
                 door=DOOR,
                 call_id=call_id,
                 peer=self._socket.peer,
-                profile=self._profile(start),
+                profile=start.variables.get(PROFILE_VARIABLE) or self._uri.profile or None,
+                door_profile=desk.config.profile,
                 hang_up=self._hand_back,
                 hand_back=self._hand_back,
                 details=_details(start, self._uri),
@@ -178,10 +179,6 @@ class Connection:
         self._ear = Ear(leg, start.format.encoding, desk.config.max_backlog_s)
         self._ear.hear(bytes(self._held))
         self._held.clear()
-
-    def _profile(self, start: MediaStart) -> str | None:
-        said = start.variables.get(PROFILE_VARIABLE) or self._uri.profile
-        return said or self._desk.config.profile
 
     def _note(self, name: Name) -> None:
         if name.stale_uuid:

@@ -156,7 +156,8 @@ class Connection:
             door=DOOR,
             call_id=call_id,
             peer=self._socket.peer,
-            profile=settings.profile or self._config.profile,
+            profile=settings.profile,
+            door_profile=self._config.profile,
             on_event=self._on_event,
             hang_up=lambda reason: self.stop(Ending("too long", POLICY_VIOLATION, reason)),
         )

@@ -241,7 +241,7 @@ class Session(asyncio.Protocol):
                 door=DOOR,
                 call_id=call_id,
                 peer=self._peer,
-                profile=self._config.profile,
+                door_profile=self._config.profile,
                 hang_up=self.hang_up,
                 hand_back=self.hang_up,
             )

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from ruasr_tel.audio.codec import Encoding, encode
-from ruasr_tel.call import Call, Calls, CallsConfig
+from ruasr_tel.call import Announcement, Call, Calls, CallsConfig
 from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Partial
 from ruasr_tel.events import Final as FinalEvent
 from ruasr_tel.hub import Hub
@@ -28,6 +28,7 @@ from ruasr_tel.testing import (
     silence,
     tone,
 )
+from ruasr_tel.types import CallId
 from ruasr_tel_adapters.aeap import AeapConfig, create
 from ruasr_tel_adapters.aeap.wire import CODECS
 
@@ -147,6 +148,22 @@ async def test_settings_choose_the_profile_and_the_id_and_others_are_ignored() -
         assert late == {"error_msg": "settings must come before the first audio"}
         known = await peer.ask("get", params=["profile"])
         assert known == {"params": {"profile": "yesno"}}
+
+
+async def test_an_announced_profile_goes_before_the_doors_and_after_the_settings() -> None:
+    async with bench(profile="dialogue") as own:
+        for call_id, params in (("told", {}), ("said", {"profile": "digits"}), ("other", {})):
+            if call_id != "other":
+                own.calls.announce(CallId(call_id), Announcement("yesno"))
+            async with own.peer() as peer:
+                await peer.set_up(call_id=call_id, **params)
+                await peer.socket.send(SPOKEN)
+                await peer.hear()
+                known = await peer.ask("get", params=["profile"])
+                started = own.events.of(CallStarted)[-1]
+                assert known == {"params": {"profile": started.profile}}
+        heard = {each.call_id: each.profile for each in own.events.of(CallStarted)}
+        assert heard == {"told": "yesno", "said": "digits", "other": "dialogue"}
 
 
 @pytest.mark.parametrize(

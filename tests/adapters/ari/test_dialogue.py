@@ -47,7 +47,7 @@ class House:
 
 
 @asynccontextmanager
-async def house(limit: int = 500) -> AsyncIterator[House]:
+async def house(limit: int = 500, profile: str | None = None) -> AsyncIterator[House]:
     heard, now_s = Recorder(), [100.0]
 
     def forward(seconds: float) -> None:
@@ -55,7 +55,7 @@ async def house(limit: int = 500) -> AsyncIterator[House]:
 
     config = CallsConfig(max_calls=limit)
     async with running_calls(publish=heard, config=config, mono=lambda: now_s[0]) as calls:
-        yield House(Dialogues(calls, lambda: now_s[0]), calls, heard, forward)
+        yield House(Dialogues(calls, lambda: now_s[0], profile), calls, heard, forward)
 
 
 async def leave(seat: Seat, reason: str = "hangup") -> None:
@@ -65,6 +65,14 @@ async def leave(seat: Seat, reason: str = "hangup") -> None:
 @pytest.mark.parametrize(("leg_id", "number"), [("1.2/0", 0), ("1.2#2/13", 13), ("1.2/1.2", 1)])
 def test_a_leg_id_ends_in_its_number(leg_id: str, number: int) -> None:
     assert number_of(LegId(leg_id)) == number
+
+
+async def test_the_profile_is_the_first_channels_or_the_doors() -> None:
+    async with house(profile="yesno") as at:
+        for name, opening in (("1.1", FIRST), ("1.2", Opening("PJSIP/1-1", "digits", {}))):
+            await leave(at.dialogues.enter(CallId(name), Channel(), opening))
+        profiles = [each.profile for each in at.heard.events if isinstance(each, CallStarted)]
+        assert profiles == ["yesno", "digits"]
 
 
 async def test_the_second_channel_joins_at_its_time_and_the_last_one_ends_the_call() -> None:

@@ -88,10 +88,13 @@ def test_events_that_matter(event: dict[str, Any], means: object) -> None:
 
 
 def test_settings_of_a_dialplan_stand_above_the_doors() -> None:
-    wishes = default_wishes(AriConfig(profile="digits", tell="crm"))
-    assert wishes == Wishes("tap", "both", "digits", None, 15.0, "crm")
-    values = split_args(["mode=ask", "parties=caller", "profile=", "call_id=a", "timeout=3", "x=1"])
-    assert apply(wishes, values) == Wishes("ask", "caller", None, "a", 3.0, "crm")
+    wishes = default_wishes(AriConfig(tell="crm"))
+    assert wishes == Wishes("tap", "both", None, None, 15.0, "crm")
+    values = split_args(
+        ["mode=ask", "parties=caller", "profile=digits", "call_id=a", "timeout=3", "x=1"]
+    )
+    assert apply(wishes, values) == Wishes("ask", "caller", "digits", "a", 3.0, "crm")
+    assert apply(wishes, {"profile": ""}).profile is None
     assert apply(wishes, {"tell": "me"}).tell == "me"
 
 

@@ -6,8 +6,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from ruasr_tel.audio.codec import Encoding, encode
+from ruasr_tel.call import Announcement
 from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Final
 from ruasr_tel.testing import phrase
+from ruasr_tel.types import CallId
 from tests.adapters.asterisk_ws.bench import bench, start
 
 SPOKEN = phrase((1.0, 1.0))
@@ -56,6 +58,18 @@ async def test_variables_of_the_channel_name_the_call_and_choose_the_profile() -
         await peer.send(start("json", **variables))
         (started,) = await own.events.until(CallStarted)
         assert (started.call_id, started.profile) == ("mine", "digits")
+
+
+async def test_an_announced_profile_goes_before_the_doors_and_after_the_channels() -> None:
+    async with bench(profile="dialogue") as own:
+        for name in ("told", "said"):
+            own.calls.announce(CallId(name), Announcement("yesno"))
+        for name, profile in (("told", ""), ("said", "digits"), ("other", "")):
+            async with own.peer() as peer:
+                await peer.send(start("json", RUASR_CALL_ID=name, RUASR_PROFILE=profile))
+                await own.events.until(CallStarted)
+        heard = {each.call_id: each.profile for each in await own.events.until(CallStarted, 3)}
+        assert heard == {"told": "yesno", "said": "digits", "other": "dialogue"}
 
 
 async def test_audio_that_comes_before_media_start_is_heard() -> None:

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from ruasr_tel.call import Calls, CallsConfig
+from ruasr_tel.call import Announcement, Calls, CallsConfig
 from ruasr_tel.errors import ConfigError, PortTaken
 from ruasr_tel.events import CallEnded, CallStarted, Dtmf, Final
 from ruasr_tel.hub import Hub
@@ -22,7 +22,7 @@ from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import Server
 from ruasr_tel.testing.audio import phrase, silence
 from ruasr_tel.testing.calls import TIMEOUT_S, Recorder, running_calls
-from ruasr_tel.types import Samples
+from ruasr_tel.types import CallId, Samples
 from ruasr_tel.websocket import Listener
 from ruasr_tel_adapters.audio_stream import AudioStreamConfig, create
 
@@ -80,6 +80,18 @@ async def transcription(socket: ClientConnection) -> dict[str, Any]:
             if message["data"]["is_final"]:
                 said: dict[str, Any] = message["data"]
                 return said
+
+
+async def test_an_announced_profile_goes_before_the_doors_and_after_the_urls() -> None:
+    async with house(profile="dialogue") as at:
+        for name in ("told", "said"):
+            at.calls.announce(CallId(name), Announcement("yesno"))
+        for target in ("call_id=told", "call_id=said&profile=digits", "call_id=other"):
+            async with connect(f"{at.door.url}/?{target}") as socket:
+                await play(socket, SECOND.tobytes())
+                await transcription(socket)
+        heard = {each.call_id: each.profile for each in at.heard.of(CallStarted)}
+    assert heard == {"told": "yesno", "said": "digits", "other": "dialogue"}
 
 
 async def test_mod_audio_stream_mono_with_metadata_that_is_no_json() -> None:

@@ -94,13 +94,13 @@ class FakeCalls:
         door: str,
         call_id: CallId,
         peer: str,
-        profile: str | None,
+        door_profile: str | None,
         hang_up: Callable[[str], None],
         hand_back: Callable[[str], None],
     ) -> FakeCall:
         if self.refusal is not None:
             raise self.refusal
-        opened_with = {"door": door, "peer": peer, "profile": profile}
+        opened_with = {"door": door, "peer": peer, "door_profile": door_profile}
         self.all.append(FakeCall(call_id, opened_with, hang_up, self.news))
         self.news.set()
         return self.all[-1]

@@ -18,7 +18,7 @@ async def test_a_recorded_call_arrives_whole() -> None:
     line.feed((DATA / "app_call.bin").read_bytes())
     await line.peer_closes()
     assert line.call.call_id == CALL
-    assert line.call.opened_with == {"door": "audiosocket", "peer": PEER, "profile": None}
+    assert line.call.opened_with == {"door": "audiosocket", "peer": PEER, "door_profile": None}
     leg = line.call.leg
     assert leg.sample_rate_hz == 8000
     assert [len(samples) for samples in leg.pushed] == [160, 160, 94, 160, 10, 160, 58]
@@ -108,7 +108,7 @@ async def test_the_leg_takes_the_rate_of_the_first_audio() -> None:
     line.feed((DATA / "chan_slin16.bin").read_bytes())
     assert line.call.leg.sample_rate_hz == 16_000
     assert [len(samples) for samples in line.call.leg.pushed] == [320, 320, 320]
-    assert line.call.opened_with["profile"] == "yesno"
+    assert line.call.opened_with["door_profile"] == "yesno"
     await line.peer_closes()
 
 
