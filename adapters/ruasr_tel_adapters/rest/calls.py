@@ -1,5 +1,6 @@
 """Live calls: those that run, their events, their history; and word of one before it comes."""
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 TAG = "calls"
 CALL_ID_MAX = 256
 """Longest id of a call that is looked for; Asterisk's and FreeSWITCH's have 36 and less."""
+
+UUID_IN_CAPITALS = re.compile(r"(?=.*[A-F])[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+"""A UUID that AudioSocket's calls and announcements have in small letters."""
 
 _HISTORY = TypeAdapter(CallHistory)
 
@@ -101,7 +105,7 @@ def _live(call: Call, hub: Hub) -> LiveCall:
 
 async def get_call(request: web.Request) -> web.StreamResponse:
     """Return what is kept of a call; as text what was said so far, of a running one, too."""
-    api, call_id = request.app[API], _call_id(request)
+    api, call_id = request.app[API], await _call_id(request)
     query = read_query(request, CallShownAs)
     accept = request.headers.get("Accept", "")
     form = Form(query.format) if query.format else wanted(accept, (Form.JSON, Form.TEXT))
@@ -164,7 +168,7 @@ def _announce(request: web.Request, asked: Announce) -> web.Response:
 async def follow_call(request: web.Request) -> web.StreamResponse:
     """Send the events of a call; one that has not come is waited for."""
     api = request.app[API]
-    call_id, hub = _call_id(request), api.server.hub
+    call_id, hub = await _call_id(request), api.server.hub
     if call_id not in hub and await _is_history(api, call_id):
         raise Problem(
             410, f"the events of {call_id} are not kept; /v1/calls/{call_id} has its text"
@@ -193,11 +197,19 @@ async def _plain(
         yield number, to_json(event)
 
 
-def _call_id(request: web.Request) -> CallId:
+async def _call_id(request: web.Request) -> CallId:
+    """Return the id of the path; a UUID that no call has as it is written, in its usual form.
+
+    Raises:
+        Problem: 404, no id looks like that.
+    """
     text = request.match_info["call_id"]
     if len(text) > CALL_ID_MAX or not NO_NUL_PATTERN.match(text):
         raise Problem(404, "no call has such an id")
-    return CallId(text)
+    api, call_id = request.app[API], CallId(text)
+    if not UUID_IN_CAPITALS.fullmatch(text) or call_id in api.server.hub:
+        return call_id
+    return call_id if await _is_history(api, call_id) else CallId(text.lower())
 
 
 def _json(model: BaseModel) -> web.Response:

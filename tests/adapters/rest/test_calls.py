@@ -39,6 +39,25 @@ async def test_what_is_announced_of_a_call_comes_with_it(rest: Rest) -> None:
     await call.end("eof")
 
 
+async def test_a_uuid_is_found_in_capitals_too(rest: Rest) -> None:
+    call = rest.calls.open(door="audiosocket", call_id=CallId(ID), peer="")
+    rest.hub.publish(final(ID, "алло"))
+    assert await text_of(rest, ID.upper()) == "алло"
+    await call.end("eof")
+    async with rest.client.get(f"/v1/calls/{ID.upper()}/events") as response:
+        assert "event: CallEnded" in await response.text()
+    for name in ("old", "OLD"):  # no UUID: its own name alone
+        status = 200 if name == "old" else 404
+        await rest.json("GET", f"/v1/calls/{name}", status)
+
+
+async def test_a_call_that_has_a_uuid_in_capitals_is_found_by_it(rest: Rest) -> None:
+    call = rest.calls.open(door="vosk_ws", call_id=CallId(ID.upper()), peer="")
+    rest.hub.publish(final(ID.upper(), "алло"))
+    assert await text_of(rest, ID.upper()) == "алло"
+    await call.end("eof")
+
+
 async def test_a_bad_announcement_names_its_field(rest: Rest) -> None:
     problem = await rest.json("PUT", "/v1/calls/7", 422, json={})
     assert problem["errors"] == [{"field": "call_id", "message": "not a UUID"}]
