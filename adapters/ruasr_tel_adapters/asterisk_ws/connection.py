@@ -36,8 +36,9 @@ from ruasr_tel_adapters.wires.chan_websocket import (
 
 DOOR: Final = "asterisk_ws"
 
-HELD_BYTES_MAX: Final = 48_000
-"""Audio kept until MEDIA_START says what it is: 3 s of slin. It may come late (asterisk#1712)."""
+HELD_BYTES_MAX: Final = 3 * 192_000 * 2
+"""Audio kept until MEDIA_START says what it is: 3 s of slin192, the most that Asterisk can send;
+slower formats end by `start_timeout_s`. It may come late (asterisk#1712)."""
 
 EVENT_NAMES: Final = frozenset(EventName)
 

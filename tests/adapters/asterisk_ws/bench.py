@@ -16,7 +16,7 @@ from ruasr_tel.plugins import Server
 from ruasr_tel.testing import TIMEOUT_S, Recorder, running_calls
 from ruasr_tel_adapters.asterisk_ws import AsteriskWsConfig, create
 
-FRAME_BYTES = {"slin": 320, "slin16": 640, "ulaw": 160, "alaw": 160}
+FRAME_BYTES = {"slin": 320, "slin16": 640, "slin48": 1920, "ulaw": 160, "alaw": 160}
 
 
 def start(form: str, audio_format: str = "slin", channel_id: str = "1.1", **variables: str) -> str:

@@ -12,7 +12,6 @@ from ruasr_tel.testing import phrase
 from ruasr_tel.types import CallId
 from tests.adapters.asterisk_ws.bench import bench, start
 
-SPOKEN = phrase((1.0, 1.0))
 ENCODINGS = {"slin": Encoding.SLIN, "ulaw": Encoding.PCMU, "alaw": Encoding.PCMA}
 
 
@@ -72,17 +71,23 @@ async def test_an_announced_profile_goes_before_the_doors_and_after_the_channels
         assert heard == {"told": "yesno", "said": "digits", "other": "dialogue"}
 
 
-async def test_audio_that_comes_before_media_start_is_heard() -> None:
-    data = encode(SPOKEN, Encoding.SLIN)
+@pytest.mark.parametrize(("audio_format", "rate_hz"), [("slin", 8000), ("slin48", 48_000)])
+async def test_audio_that_comes_before_media_start_is_heard(
+    audio_format: str, rate_hz: int
+) -> None:
+    early = 3 * rate_hz
+    samples = phrase((3.0, 1.0), sample_rate_hz=rate_hz)
+    data = encode(samples, Encoding.SLIN)
     async with bench() as own, own.peer() as peer:
-        await peer.send(data[:8000])
-        await peer.send(start("json"))
-        await peer.send(data[8000:])
+        for at in range(0, 2 * early, 2 * rate_hz // 4):
+            await peer.send(data[at : at + 2 * rate_hz // 4])
+        await peer.send(start("json", audio_format))
+        await peer.send(data[2 * early :])
         await own.events.until(Final)
         await peer.close()
         (ended,) = await own.events.until(CallEnded)
         (ledger,) = ended.ledgers.values()
-        assert ledger.received == len(SPOKEN)
+        assert ledger.received == len(samples)
 
 
 @pytest.mark.parametrize("form", ["plain", "json"])
@@ -125,7 +130,7 @@ async def test_what_is_odd_is_counted_and_the_call_goes_on(message: str, kind: s
         (["[1]"], "JSON that is not an object: '[1]'"),
         (["MEDIA_XON"], "'MEDIA_XON' before MEDIA_START"),
         ([start("plain")] * 2, "a second MEDIA_START"),
-        ([bytes(48_002)], "48002 bytes of audio before MEDIA_START"),
+        ([bytes(100_000)] * 12, "1200000 bytes of audio before MEDIA_START"),
         (
             [start("plain").replace("slin", "opus")],
             "format 'opus' is not served; dial with c(slin)",
