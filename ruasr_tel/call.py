@@ -114,6 +114,16 @@ class Calls:
         """Return the calls that have not ended, the oldest first."""
         return [call for call, _ in self._running.values()]
 
+    async def settle(self, call_id: CallId, timeout_s: float) -> None:
+        """Wait for the last finals of a call that is ending; any other is not waited for.
+
+        Args:
+            call_id: of any call.
+            timeout_s: the longest wait.
+        """
+        if call_id in self._running:
+            await self._running[call_id][0].settle(timeout_s)
+
     @property
     def wait_s(self) -> float:
         """How long a final of the default model would wait for its engine now."""

@@ -91,6 +91,11 @@ class Call:
             self._end = asyncio.create_task(self._finish(reason))
         await asyncio.shield(self._end)
 
+    async def settle(self, timeout_s: float) -> None:
+        """Wait until the call has ended, if its end has begun; a running one is not waited for."""
+        if self._end is not None:
+            await asyncio.wait({self._end}, timeout=timeout_s)
+
     def tick(self, now_s: float) -> None:
         """Let the legs look at the clock."""
         for leg in self._open.values():

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from ruasr_tel.conversation import Call
 from ruasr_tel.events import CallEnded, Dtmf, Final
 from ruasr_tel.testing import TIMEOUT_S, Recorder, running_calls, silence, tone
@@ -40,6 +42,34 @@ async def test_a_party_comes_later_and_leaves_earlier_than_the_call_ends() -> No
     (end,) = recorder.of(CallEnded)
     assert end.ledgers[LegId("c/2")].received == 4800
     assert [ledger.difference for ledger in end.ledgers.values()] == [0, 0]
+
+
+async def test_an_ending_call_is_waited_for_and_a_running_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorder, may_flush = Recorder(), asyncio.Event()
+    async with running_calls() as calls, asyncio.timeout(TIMEOUT_S):
+        call = calls.open(door="test", call_id=CallId("c"), peer="", on_event=recorder)
+        leg = call.open_leg(8000)
+        flush = leg.flush
+
+        async def late() -> None:
+            await may_flush.wait()
+            await flush()
+
+        monkeypatch.setattr(leg, "flush", late)
+        leg.push(tone(1.0))
+        await calls.settle(CallId("c"), TIMEOUT_S)
+        await calls.settle(CallId("unknown"), TIMEOUT_S)
+        ending = asyncio.create_task(call.end("after 1 s"))
+        await asyncio.sleep(0)
+        await calls.settle(CallId("c"), 0.01)
+        assert recorder.of(Final) == []
+        may_flush.set()
+        await calls.settle(CallId("c"), TIMEOUT_S)
+        assert len(recorder.of(Final)) == 1
+        assert CallId("c") not in calls
+        await ending
 
 
 async def test_what_was_filled_in_is_received_told_by_reason_and_ends_no_utterance() -> None:

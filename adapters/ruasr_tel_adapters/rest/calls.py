@@ -47,6 +47,9 @@ TAG = "calls"
 CALL_ID_MAX = 256
 """Longest id of a call that is looked for; Asterisk's and FreeSWITCH's have 36 and less."""
 
+ENDING_S = 1.5
+"""Longest wait for the last words of a call that is ending; CURL() of the examples waits 2 s."""
+
 UUID_IN_CAPITALS = re.compile(r"(?=.*[A-F])[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 """A UUID that AudioSocket's calls and announcements have in small letters."""
 
@@ -126,7 +129,11 @@ async def _kept(api: Api, call_id: CallId) -> CallHistory:
 
 
 async def _said(api: Api, call_id: CallId, *, with_keys: bool) -> str:
-    """Return the text of a call: from memory, which is ahead of the database, else from both."""
+    """Return the text of a call: from memory, which is ahead of the database, else from both.
+
+    A dialplan asks the moment the call is handed back, and what was being said is still recognised.
+    """
+    await api.server.calls.settle(call_id, ENDING_S)
     live = api.server.hub.since_start(call_id)
     finals = [event for event in live if isinstance(event, Final)]
     keys = [event for event in live if isinstance(event, Dtmf)]

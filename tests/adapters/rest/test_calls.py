@@ -3,8 +3,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from ruasr_tel.events import Final
-from ruasr_tel.testing import tone
+from ruasr_tel.testing import phrase, tone
 from ruasr_tel.types import CallId, LegId
 from ruasr_tel_adapters.rest import RestConfig
 from tests.adapters.rest.fakes import Rest, listening
@@ -172,6 +174,32 @@ async def test_what_was_said_so_far_is_text_before_the_database_has_it(rest: Res
     assert await text_of(rest, "c1") == "0: добрый день\n1: слушаю\n0: алло"
     await call.end("eof")
     assert await text_of(rest, "c1") == "0: добрый день\n1: слушаю\n0: алло"
+
+
+async def test_the_text_of_a_call_that_is_ending_has_its_last_words(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = rest.calls.open(door="audiosocket", call_id=CallId("c1"), peer="")
+    leg = call.open_leg(8000)
+    asked, flush, settle = asyncio.Event(), leg.flush, rest.calls.settle
+
+    async def late() -> None:
+        await asked.wait()
+        await flush()
+
+    async def settling(call_id: CallId, timeout_s: float) -> None:
+        asked.set()
+        await settle(call_id, timeout_s)
+
+    monkeypatch.setattr(leg, "flush", late)
+    monkeypatch.setattr(rest.calls, "settle", settling)
+    leg.push(phrase((1.0, 0.0)))  # handed back in mid-word
+    ending = asyncio.create_task(call.end("after 1 s"))
+    text = await text_of(rest, "c1")
+    asked.set()  # at the latest
+    await ending
+    assert text == await text_of(rest, "c1")
+    assert text.startswith("слово")
 
 
 async def test_a_call_that_has_the_id_of_an_older_one_begins_anew(rest: Rest) -> None:
