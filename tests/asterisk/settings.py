@@ -293,7 +293,7 @@ def files(
 
 
 PROFILES: dict[str, object] = {
-    "question": {"end": {"after_final": True}},
+    "question": {"end": {"after_final": True, "after_s": 15}},
     "word": {"end": {"phrases": ["удалена", "оператора", "регистрация"]}},
     "time": {"end": {"after_s": 1.5}},
     "second": {"model": SECOND_MODEL},
