@@ -1,13 +1,17 @@
 """The EAGI client as Asterisk starts it, against the real Vosk door and the scripted engine."""
 
 import asyncio
+import json
 import os
 import re
+import runpy
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,21 +127,86 @@ async def test_a_hangup_is_a_signal_and_what_was_said_is_kept() -> None:
     assert (heard["RUASR_STATUS"], heard["RUASR_TEXT"][:5]) == ("HANGUP", "слово")
 
 
-async def test_a_text_that_comes_with_the_goodbye_is_kept() -> None:
+async def frame(reader: asyncio.StreamReader) -> bytes:
+    """Return the payload of a client's next message."""
+    size = (await reader.readexactly(2))[1] & 127
+    if size == 126:
+        size = int.from_bytes(await reader.readexactly(2), "big")
+    mask = await reader.readexactly(4)
+    masked = await reader.readexactly(size)
+    return bytes(byte ^ mask[at % 4] for at, byte in enumerate(masked))
+
+
+@asynccontextmanager
+async def stub(reply: bytes, after: bytes = b"config") -> AsyncIterator[str]:
+    """A server that sends `reply` when a message with `after` in it has come, and closes."""
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
-        await reader.readexactly(2)  # its first message begins
-        text = '{"text" : "слово"}'.encode()
-        goodbye = bytes([0x88, 2]) + (1000).to_bytes(2, "big")
-        writer.write(bytes([0x81, len(text)]) + text + goodbye)  # one segment of TCP
+        while after not in await frame(reader):
+            pass
+        writer.write(reply)  # one segment of TCP
+        writer.write_eof()
         await reader.read()
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:
-        port = listener.sockets[0].getsockname()[1]
-        async with script(f"ws://127.0.0.1:{port}", "60", "all") as own:
-            assert await own.variables() == {"RUASR_TEXT": "слово", "RUASR_STATUS": "LOST"}
+        yield f"ws://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+
+
+def said(text: str) -> bytes:
+    """Return a final as a message."""
+    payload = json.dumps({"text": text}, ensure_ascii=False).encode()
+    size = len(payload)
+    head = bytes([size]) if size < 126 else bytes([126]) + size.to_bytes(2, "big")
+    return b"\x81" + head + payload
+
+
+def goodbye(code: int = 1000) -> bytes:
+    """Return a close frame."""
+    return bytes([0x88, 2]) + code.to_bytes(2, "big")
+
+
+async def test_a_text_that_comes_with_the_goodbye_is_kept() -> None:
+    async with stub(said("слово") + goodbye()) as url, script(url, "60", "all") as own:
+        assert await own.variables() == {"RUASR_TEXT": "слово", "RUASR_STATUS": "LOST"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        (b"", "LOST"),  # it died
+        (goodbye(1012), "LOST"),  # it stops, and does not say what it heard
+        (goodbye(), "NOTHING"),
+        (said("") * 100, "NOTHING"),  # whoever answers everything may close as he likes
+    ],
+)
+async def test_nothing_was_said_only_where_the_server_says_so(reply: bytes, status: str) -> None:
+    async with stub(reply, after=b"eof") as url, script(url, "0.1") as own:
+        assert await own.variables() == {"RUASR_TEXT": "", "RUASR_STATUS": status}
+
+
+def test_a_server_that_hangs_at_the_end_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    own: Any = runpy.run_path(str(SCRIPT))
+    listening, lost = own["Listening"], own["Lost"]
+    monkeypatch.setitem(listening._finish.__globals__, "ANSWER_S", 0.05)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        websocket = own["WebSocket"].__new__(own["WebSocket"])
+        websocket._socket, websocket._buffer = ours, b""
+        with pytest.raises(lost, match="no answer to the end of the audio"):
+            listening(websocket, only_first=False, rate=8000)._finish()
+
+
+async def test_a_long_text_is_cut_at_a_word_for_asterisk_reads_no_longer_line() -> None:
+    long = 'проверка "связи" ' * 100
+    async with stub(said(long.strip()) + goodbye()) as url, script(url, "60", "all") as own:
+        text = (await own.variables())["RUASR_TEXT"]
+    head, dots = text[:-4], text[-4:]
+    assert dots == " ..."
+    assert 1800 < len(text.encode()) <= 1900
+    assert long.replace('"', '\\"').startswith(f"{head} ")
 
 
 async def test_silence_is_nothing() -> None:

@@ -9,8 +9,9 @@
     RATE     8000, or 16000 after Set(EAGI_AUDIO_FORMAT=slin16)
 
 Sets RUASR_TEXT, and RUASR_STATUS: OK, NOTHING (time is over and nothing was said), HANGUP,
-NOSERVER (not there), REFUSED (no room, a bad URL), LOST (the server went away; RUASR_TEXT has what
-came before). Standard library only, Python 3.6 and newer. Works with vosk-server, too.
+NOSERVER (not there), REFUSED (no room, a bad URL), LOST (the server went away, or does not answer;
+RUASR_TEXT has what came before). RUASR_TEXT is cut after 1900 bytes, about 950 Russian letters, and
+ends in " ..." then. Standard library only, Python 3.6 and newer. Works with vosk-server, too.
 
 Asterisk gives audio on fd 3, a frame at a time, and drops what is not read; at a hang-up fd 3 gets
 no end of file but the script a SIGHUP (res/res_agi.c; our measurement).
@@ -32,6 +33,8 @@ MESSAGE_S = 0.1  # audio per message; answers come with messages
 QUIET_S = 0.2  # no audio for so long: ask with an empty message, for Asterisk sends no silence
 CONNECT_S = 3.0
 ANSWER_S = 5.0  # wait for the last text after the end of the audio
+VALUE_BYTES = 1900  # of a variable: res_agi.c reads lines of 2047, and takes the rest for a command
+NORMAL = 1000
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10  # RFC 6455, 5.2
 
 hung_up = []
@@ -43,6 +46,10 @@ class Refused(Exception):
 
 class Lost(Exception):
     """The server went away."""
+
+
+class Goodbye(Lost):
+    """The server closed as it should: it has nothing more to say."""
 
 
 class WebSocket:
@@ -87,7 +94,7 @@ class WebSocket:
     def close(self):
         """Say goodbye; the server may be gone."""
         try:
-            self.send(CLOSE, struct.pack("!H", 1000))
+            self.send(CLOSE, struct.pack("!H", NORMAL))
             self._socket.close()
         except (Lost, OSError):
             pass
@@ -126,7 +133,8 @@ class WebSocket:
             payload = self._buffer[begin : begin + size]
             self._buffer = self._buffer[begin + size :]
             if kind == CLOSE:
-                raise Lost("closed by the server")
+                code = int.from_bytes(payload[:2], "big") or NORMAL  # it may say none
+                raise (Goodbye if code == NORMAL else Lost)(f"closed by the server: {code}")
             if kind == PING:
                 self.send(PONG, payload)
             elif kind == TEXT:
@@ -150,14 +158,22 @@ class Agi:
         return self.arguments.get(f"agi_arg_{number}") or default
 
     def set(self, name, value):
-        """Set a channel variable; a channel that is gone takes none."""
-        quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        """Set a channel variable, cut at a word if need be; a channel that is gone takes none."""
+        quoted = short(value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " "))
         try:
             sys.stdout.buffer.write(f'SET VARIABLE {name} "{quoted}"\n'.encode())
             sys.stdout.buffer.flush()
             sys.stdin.buffer.readline()
         except OSError:
             pass
+
+
+def short(text):
+    """Return as many whole words as a line of AGI takes."""
+    if len(text.encode()) <= VALUE_BYTES:
+        return text
+    head = text.encode()[: VALUE_BYTES - 4].decode("utf-8", "ignore")
+    return head.rpartition(" ")[0] + " ..."
 
 
 class Listening:
@@ -172,6 +188,7 @@ class Listening:
         self._only_first = only_first
         self._message_bytes = int(rate * MESSAGE_S) * 2
         self._audio = b""
+        self._unanswered = 0  # messages; each has one reply, but for the configuration
         self._sent_s = time.monotonic()
         config = json.dumps({"config": {"sample_rate": rate}})
         websocket.send(TEXT, config.encode())
@@ -210,24 +227,34 @@ class Listening:
 
     def _send(self, audio):
         self._websocket.send(BINARY, audio)
+        self._unanswered += 1
         self._sent_s = time.monotonic()
 
     def _finish(self):
-        """Send the rest, and wait for the last text and the server's goodbye."""
+        """Send the rest, and wait for the last text and the server's goodbye.
+
+        Raises Lost where there is neither: the last words may be missing.
+        """
         if self._audio:
             self._send(self._audio)
         self._websocket.send(TEXT, b'{"eof" : 1}')
+        self._unanswered += 1
         end = time.monotonic() + ANSWER_S
         try:
             while time.monotonic() < end:
                 readable, _, _ = select.select([self._websocket], [], [], 0.1)
                 if readable:
                     self._take(self._websocket.receive())
+        except Goodbye:
+            return
         except Lost:
-            pass  # it closes after the last text
+            pass  # some close so after the last text
+        if self._unanswered > 0:
+            raise Lost("no answer to the end of the audio")
 
     def _take(self, replies):
         for reply in replies:
+            self._unanswered -= 1
             text = json.loads(reply).get("text")
             if text:
                 self.texts.append(text)
