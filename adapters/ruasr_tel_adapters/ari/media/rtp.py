@@ -1,9 +1,11 @@
 """RTP: a UDP port of our own for each line."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from ruasr_tel.errors import ConfigError
 from ruasr_tel_adapters.ari.config import AriConfig
 from ruasr_tel_adapters.ari.media.line import host_port, own_address
 from ruasr_tel_adapters.ari.rtp.port import Address, Listener, RtpPort, RtpPorts
@@ -25,11 +27,22 @@ class RtpMedia:
         self._ports = RtpPorts(config.host, even if last else range(0))
 
     async def start(self) -> None:
-        """Find the own address; ports open with their lines.
+        """Find the own address, and whether ports can be opened on it; they open with their lines.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is none, or it is another machine's.
         """
+        host = self._config.host
+        try:
+            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                asyncio.DatagramProtocol, local_addr=(host, 0)
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"no UDP port can be opened on {host} ({error.strerror}): set doors.ari.host to an "
+                "address of this machine"
+            ) from error
+        transport.close()
         self._address = await own_address(self._config)
 
     async def line(self, listener: Listener, channel_id: str) -> "RtpLine":

@@ -21,6 +21,9 @@ from ruasr_tel_adapters.ari.rtp.wire import (
 MAX_GAP_S: Final = 3_600.0
 """A longer jump of the timestamp is no silence."""
 
+MAPPED: Final = "::ffff:"
+"""What a socket of IPv6 puts before an address of IPv4 (RFC 4291, 2.5.5.2)."""
+
 Address = tuple[str, int]
 
 
@@ -93,11 +96,11 @@ class RtpPort(asyncio.DatagramProtocol):
 
     def expect(self, source: Address | None) -> None:
         """Hear one sender alone; None means: the first one who comes."""
-        self.source = source
+        self.source = None if source is None else _plain(*source)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         """Take one datagram; nothing that is in it can be an error of ours."""
-        address = (addr[0], addr[1])
+        address = _plain(*addr[:2])
         if self.source is not None and address != self.source:
             self._count("foreign", 1)
             host, port = address
@@ -149,6 +152,10 @@ class RtpPort(asyncio.DatagramProtocol):
                     self._listener.key(digit)
 
 
+def _plain(host: str, port: int) -> Address:
+    return host.removeprefix(MAPPED), port
+
+
 class RtpPorts:
     """Gives out ports of a range, each to one leg at a time.
 
@@ -169,17 +176,20 @@ class RtpPorts:
             make: makes the protocol of the port.
 
         Raises:
-            Overloaded: every port of the range is in use.
+            Overloaded: every port of the range is in use, or the system gives none.
         """
-        loop = asyncio.get_running_loop()
+        loop, said = asyncio.get_running_loop(), ""
         for _ in range(max(len(self._numbers), 1)):
             number = self._numbers[self._at % len(self._numbers)] if self._numbers else 0
             self._at += 1
             try:
                 _, port = await loop.create_datagram_endpoint(make, local_addr=(self._host, number))
-            except OSError:  # of another leg or program; the next one may be free
+            except OSError as error:  # of another leg or program; the next one may be free
+                said = error.strerror or str(error)
                 continue
             return port
+        if not self._numbers:
+            raise Overloaded(f"no UDP port can be opened on {self._host}: {said}")
         first, last = self._numbers[0], self._numbers[-1]
         raise Overloaded(
             f"every RTP port from {first} to {last} is in use: set doors.ari.rtp_last_port higher"

@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from ruasr_tel.errors import ConfigError
 from ruasr_tel_adapters.ari.config import AriConfig
 from ruasr_tel_adapters.ari.media.rtp import RtpMedia
 from tests.adapters.ari.ear import Ear
@@ -22,6 +25,12 @@ async def test_asterisks_answer_says_who_sends() -> None:
         int(variables["UNICASTRTP_LOCAL_PORT"]),
     )
     line.close()
+
+
+async def test_an_address_of_another_machine_is_said_at_the_start() -> None:
+    media = RtpMedia(AriConfig(host="192.0.2.77"))
+    with pytest.raises(ConfigError, match=r"on 192\.0\.2\.77 .*: set doors\.ari\.host to"):
+        await media.start()
 
 
 async def test_a_line_tells_where_it_listens() -> None:

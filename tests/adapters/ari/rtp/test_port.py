@@ -76,6 +76,17 @@ async def test_without_a_told_address_the_first_sender_is_the_one() -> None:
     assert ear.said == [[5]]
 
 
+@pytest.mark.parametrize("told", ["192.0.2.5", "::ffff:192.0.2.5"])
+@pytest.mark.parametrize("seen", ["192.0.2.5", "::ffff:192.0.2.5"])
+async def test_an_address_of_four_is_the_same_on_a_socket_of_six(told: str, seen: str) -> None:
+    ear = Ear()
+    port = make(ear)
+    port.expect((told, 4000))
+    port.datagram_received(audio(0, 5), (seen, 4000))
+    assert (ear.said, ear.wrong) == ([[5]], [])
+    assert port.source == ("192.0.2.5", 4000)
+
+
 async def test_a_key_held_at_the_end_counts() -> None:
     ear = Ear()
     port = make(ear)
@@ -101,3 +112,8 @@ async def test_a_range_gives_each_port_once_and_then_says_that_it_is_full() -> N
         await ports.open(lambda: make(Ear()))
     port.close()
     assert closed == [port]
+
+
+async def test_an_address_of_another_machine_has_no_port() -> None:
+    with pytest.raises(Overloaded, match=r"no UDP port can be opened on 192\.0\.2\.77: "):
+        await RtpPorts("192.0.2.77", range(0)).open(lambda: make(Ear()))
