@@ -18,6 +18,10 @@ EVENT_BYTES_MAX: Final = 2**20
 MESSAGE_CHARS_MAX: Final = 200
 """As much of an error's text as the log gets."""
 
+KEEP_ALIVE_S: Final = 5.0
+"""How long an idle connection is used again. Asterisk closes one after 15 s (http.conf,
+session_keep_alive), and a POST that meets its close would be lost: aiohttp repeats none."""
+
 HEARTBEAT_S: Final = 20.0
 """Seconds between pings: a dead connection is noticed after one and a half of them."""
 
@@ -54,6 +58,7 @@ class Ari:
         user = f"{self._config.username}:{self._config.password.get_secret_value()}"
         self._client = aiohttp.ClientSession(
             headers={"Authorization": f"Basic {b64encode(user.encode()).decode()}"},
+            connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE_S),
             timeout=aiohttp.ClientTimeout(total=self._config.request_timeout_s),
         )
 

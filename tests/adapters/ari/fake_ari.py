@@ -23,10 +23,13 @@ class FakeAri:
         self.bridges: dict[str, list[str]] = {}
         self.variables: dict[str, dict[str, str]] = {}
         self.requests: list[tuple[str, str, Json]] = []
+        self.peers: list[object] = []  # address of who asked, by request
         self.user_events: list[tuple[str, Json]] = []
         self.subscriptions: set[str] = set()
         self.in_app: set[str] = set()
         self.fail: dict[str, int] = {}  # part of a path -> HTTP status
+        self.silent: str | None = None  # part of a path: what it asks is done, not answered
+        self.speaks = asyncio.Event()  # answers that are held back are given now
         self.mute = False  # channels never enter the application
         self.rtp_source: tuple[str, int] | None = None
         self.port = 0
@@ -83,7 +86,16 @@ class FakeAri:
 
     async def enter(self, channel_id: str, *args: str) -> None:
         self.in_app.add(channel_id)
+        said = {"app_name": "Stasis", "app_data": ",".join(("ruasr", *args))}
+        self.channels[channel_id].setdefault("dialplan", {}).update(said)
         await self.tell({"type": "StasisStart", "args": args, "channel": self.channels[channel_id]})
+
+    async def leave(self, channel_id: str) -> None:
+        """Take a channel out of the application, into the next line of its dialplan."""
+        shown = self.channels[channel_id]
+        self.in_app.discard(channel_id)
+        shown["dialplan"].update({"app_name": "Dial", "app_data": "PJSIP/200"})
+        await self.tell({"type": "StasisEnd", "channel": shown})
 
     async def hang_up(self, channel_id: str) -> None:
         """End a channel; its snoops go with it, as their audiohooks do."""
@@ -150,12 +162,16 @@ class FakeAri:
         parts = [unquote(part) for part in request.rel_url.raw_path.split("/")[2:]]
         path = "/".join(parts)
         body = dict(request.query) | (await request.json() if request.can_read_body else {})
+        self.peers.append(request.transport and request.transport.get_extra_info("peername"))
         self.requests.append((request.method, path, body))
         for part, status in self.fail.items():
             if part in path:
+                await self._note()
                 return web.json_response({"message": "as told"}, status=status)
         status, answer = await self._do(request.method, parts, body)
         await self._note()
+        if self.silent is not None and self.silent in path:
+            await self.speaks.wait()
         if status == 204:
             return web.Response(status=204)
         return web.json_response(answer, status=status)
@@ -212,8 +228,7 @@ class FakeAri:
             case "POST", [channel_id, "continue"]:
                 if channel_id not in self.in_app:
                     return 409, {"message": "Channel not in Stasis application"}
-                self.in_app.discard(channel_id)
-                await self.tell({"type": "StasisEnd", "channel": self.channels[channel_id]})
+                await self.leave(channel_id)
                 return 204, None
             case "POST", [channel_id, "variable"] if channel_id not in self.in_app:
                 return 409, {"message": "Channel not in Stasis application"}

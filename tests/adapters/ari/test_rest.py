@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from ruasr_tel_adapters.ari import rest
 from ruasr_tel_adapters.ari.config import AriConfig
 from ruasr_tel_adapters.ari.rest import Ari, AriAway, AriRefused
 from tests.adapters.ari.fake_ari import fake_ari
@@ -70,6 +71,21 @@ async def test_a_server_that_says_nothing_is_away() -> None:
             async with ari.events():
                 pass
         await ari.close()
+
+
+async def test_a_connection_that_rested_too_long_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections: list[object] = []
+    for kept_s, wanted in ((60.0, 1), (0.0, 2)):
+        monkeypatch.setattr(rest, "KEEP_ALIVE_S", kept_s)
+        async with fake_ari() as pbx:
+            ari = await opened(pbx.url)
+            for _ in range(2):
+                await ari.request("GET", "channels")
+            connections = pbx.peers
+            await ari.close()
+        assert len(set(connections)) == wanted
 
 
 async def test_a_wrong_password_is_refused_at_the_events() -> None:
