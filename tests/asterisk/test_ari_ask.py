@@ -33,3 +33,20 @@ async def test_the_answer_to_a_question_is_in_the_dialplan_and_so_is_its_absence
     assert line.removeprefix(ANSWERED) == suite.house.text(await at.heard(answers))
     assert "no answer: SUCCESS timeout" in is_silent.said
     await at.clean()
+
+
+async def test_a_caller_who_waited_for_a_killed_server_goes_on_with_the_next_one(
+    suite: Suite, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("door", "9102 ARI, question")
+    record_property("case", "restarted")
+    at = AriCalls(suite)
+    await at.connected()
+    waits = suite.asterisk.place("9102", "silence/1", "patient", 20.0)
+    await at.heard(waits)
+    await suite.house.kill()
+    await suite.house.open()
+    await at.connected()
+    await at.end([waits])
+    assert "no answer: SUCCESS failed" in waits.said, suite.asterisk.log()[-4000:]
+    await at.clean()

@@ -82,6 +82,11 @@ class Results:
         self.reachable = True
         self._task = asyncio.create_task(self._run())
 
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Every variable so far, by its name."""
+        return {**self._variables}
+
     def push(self, event: Event) -> None:
         """Take one event; never blocks."""
         try:

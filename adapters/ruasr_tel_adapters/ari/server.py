@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from typing import Any, Final
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -16,7 +17,9 @@ from ruasr_tel.plugins import Server
 from ruasr_tel_adapters.ari.config import AriConfig
 from ruasr_tel_adapters.ari.dialogue import DOOR, Dialogues
 from ruasr_tel_adapters.ari.media import create_media
+from ruasr_tel_adapters.ari.onward import Onward
 from ruasr_tel_adapters.ari.rest import Ari
+from ruasr_tel_adapters.ari.results import STATUS
 from ruasr_tel_adapters.ari.tap import Around, Entries, Tap, quietly
 from ruasr_tel_adapters.ari.wire import (
     Asked,
@@ -26,11 +29,16 @@ from ruasr_tel_adapters.ari.wire import (
     Gone,
     Left,
     Replaced,
+    Wishes,
     apply,
     default_wishes,
     parse_event,
     split_args,
+    waits_in,
 )
+
+STRAY_S: Final = 0.3
+"""How long a channel may be listed before its StasisStart comes; Asterisk needs milliseconds."""
 
 
 def create(config: AriConfig, server: Server) -> "AriDoor":
@@ -57,17 +65,20 @@ class AriDoor:
         self._metrics = metrics
         self._ari = Ari(config)
         self._entries = Entries()
+        self._onward = Onward(self._ari)
         self._around = Around(
             config,
             self._ari,
             Dialogues(calls, time.monotonic, config.profile),
             create_media(config, self._strange, metrics),
             self._entries,
+            self._onward,
             f"ruasr.{config.app}.",
             metrics,
             time.monotonic,
         )
         self._taps: dict[str, Tap] = {}  # by the id of the channel that is listened to
+        self._strays: set[str] = set()  # channels that wait for us, and we know nothing of them
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepting = True
         self._connection: asyncio.Task[None] | None = None
@@ -85,6 +96,7 @@ class AriDoor:
 
         Raises:
             PortTaken: the port for AudioSocket is in use.
+            ConfigError: there is no address of this machine that audio could come in on.
         """
         await self._around.media.start()
         await self._ari.open()
@@ -136,8 +148,12 @@ class AriDoor:
             await self._reconcile()
             self._log.info("ari connected", url=self._config.url, app=self._config.app)
             self.connected.set()
-            async for text in events:
-                self._on_text(text)
+            tending = asyncio.create_task(self._tend())
+            try:
+                async for text in events:
+                    self._on_text(text)
+            finally:
+                tending.cancel()
 
     def _lost(self) -> None:
         self.connected.clear()
@@ -151,18 +167,33 @@ class AriDoor:
 
     async def _reconcile(self) -> None:
         """Make Asterisk and us of one mind: after its restart, or ours, or a broken connection."""
-        channels = [each["id"] for each in await self._ari.request("GET", "channels")]
+        shown = await self._ari.request("GET", "channels")
+        channels = [each["id"] for each in shown]
         bridges = [each["id"] for each in await self._ari.request("GET", "bridges")]
         ours: set[str] = set()
         for tap in self._taps.values():
             ours.update(tap.made.channels, tap.made.bridges)
             if tap.is_left(channels):
                 tap.end("pbx restarted")
+        self._strays = {
+            each["id"]
+            for each in shown
+            if waits_in(self._config.app, each) and not each["id"].startswith(self._around.prefix)
+        }
         for kind, ids in (("bridges", bridges), ("channels", channels)):
             for orphan in ids:
                 if orphan.startswith(self._around.prefix) and orphan not in ours:
                     self._log.info("ari orphan deleted", kind=kind, id=orphan)
                     await quietly(self._ari.request("DELETE", kind, orphan))
+
+    async def _tend(self) -> None:
+        """While connected, leave nobody in the application whom nobody listens to."""
+        await asyncio.sleep(STRAY_S)
+        for channel_id in self._strays:
+            if channel_id not in self._taps:
+                self._log.warning("ari sends on a channel of a former life", pbx_channel=channel_id)
+                self._send_on(channel_id, "failed")
+        await self._onward.keep_trying()
 
     # Events.
 
@@ -176,7 +207,7 @@ class AriDoor:
             case Entered(channel, args):
                 self._enter(channel, args)
             case Asked(values):
-                self._listen(Channel(values.get("channel", "")), values, in_stasis=False)
+                self._tap_asked(values)
             case Left(channel_id) | Gone(channel_id):
                 self._on_lost(channel_id, gone=isinstance(event, Gone))
             case Digit(channel_id, digit) if channel_id in self._taps:
@@ -190,35 +221,55 @@ class AriDoor:
 
     def _enter(self, channel: Channel, args: tuple[str, ...]) -> None:
         if channel.id.startswith(self._around.prefix):
-            self._entries.enter(channel.id)
+            if not self._entries.enter(channel.id):  # it was given up before it was there
+                self._keep(quietly(self._ari.request("DELETE", "channels", channel.id)))
             return
-        if channel.id in self._taps:
-            self._keep(asyncio.create_task(self._taps[channel.id].come_back()))
-            return
+        self._is_out(channel.id)  # whatever was before, it is another visit
         try:
-            values = split_args(args)
+            wishes = self._wishes(split_args(args))
         except ProtocolError as error:
-            self._log.warning("ari cannot read Stasis arguments", error=str(error))
-            self._send_on(channel.id)
+            self._log.warning(
+                "ari cannot read Stasis arguments", pbx_channel=channel.id, error=str(error)
+            )
+            self._send_on(channel.id, "failed")
             return
-        self._listen(channel, values, in_stasis=True)
+        tap = self._tap_of(channel.id)
+        if tap is not None:
+            self._keep(tap.come_back(wishes.mode))
+        elif self._accepting:
+            self._listen(channel, wishes, in_stasis=True)
+        else:
+            self._log.warning(
+                "the server is stopping and takes no new calls", pbx_channel=channel.id
+            )
+            self._send_on(channel.id, "refused")
 
-    def _listen(self, channel: Channel, values: Mapping[str, str], *, in_stasis: bool) -> None:
-        """Begin to listen to a channel, or send it on with the reason in the log."""
+    def _tap_asked(self, values: Mapping[str, str]) -> None:
+        """Listen to a channel of another application, or say why not."""
+        channel = Channel(values.get("channel", ""))
         try:
-            wishes = apply(default_wishes(self._config), values)
-            if not channel.id or channel.id in self._taps:
+            wishes = self._wishes(values)
+            if not channel.id or self._tap_of(channel.id) is not None:
                 raise ProtocolError("no such channel, or one that is listened to already")
             if not self._accepting:
                 raise ProtocolError("the server is stopping and takes no new calls")
         except ProtocolError as error:
             self._log.warning("ari does not listen", pbx_channel=channel.id, error=str(error))
-            if in_stasis:
-                self._send_on(channel.id)
             return
+        self._listen(channel, wishes, in_stasis=False)
+
+    def _wishes(self, values: Mapping[str, str]) -> Wishes:
+        return apply(default_wishes(self._config), values)
+
+    def _tap_of(self, channel_id: str) -> Tap | None:
+        """Return what listens to a channel; one that is over does so no more."""
+        tap = self._taps.get(channel_id)
+        return None if tap is None or tap.is_over else tap
+
+    def _listen(self, channel: Channel, wishes: Wishes, *, in_stasis: bool) -> None:
         tap = Tap(channel, wishes, self._around, in_stasis)
         self._taps[channel.id] = tap
-        self._keep(asyncio.create_task(self._run(tap)))
+        self._keep(self._run(tap))
 
     async def _run(self, tap: Tap) -> None:
         try:
@@ -226,13 +277,20 @@ class AriDoor:
         except Exception:  # noqa: BLE001 - one call's bug must not take the door down
             self._log.exception("ari call failed", pbx_channel=tap.channel.id)
         finally:
-            del self._taps[tap.channel.id]
+            if self._taps.get(tap.channel.id) is tap:  # no other visit of the channel
+                del self._taps[tap.channel.id]
 
-    def _on_lost(self, channel_id: str, *, gone: bool) -> None:
+    def _is_out(self, channel_id: str, *, gone: bool = False) -> bool:
+        """Take note that a channel left the application; return whether it was listened to."""
+        self._strays.discard(channel_id)
+        self._onward.forget(channel_id)
         tap = self._taps.get(channel_id)
         if tap is not None:
-            if gone:
-                tap.end("hangup")
+            tap.left(gone=gone)
+        return tap is not None
+
+    def _on_lost(self, channel_id: str, *, gone: bool) -> None:
+        if self._is_out(channel_id, gone=gone):
             return
         for each in self._taps.values():
             if channel_id in each.made.channels:
@@ -244,13 +302,10 @@ class AriDoor:
         self._metrics.bad_messages.labels(DOOR, kind).inc()
         self._log.warning("ari sent a stranger away", kind=kind, error=said)
 
-    def _send_on(self, channel_id: str) -> None:
-        self._keep(
-            asyncio.create_task(
-                quietly(self._ari.request("POST", "channels", channel_id, "continue"))
-            )
-        )
+    def _send_on(self, channel_id: str, status: str) -> None:
+        self._keep(self._onward.send(channel_id, {STATUS: status}))
 
-    def _keep(self, task: "asyncio.Task[None]") -> None:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,7 +1,7 @@
 """One channel that is listened to: its snoops, its audio lines, its call, its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
@@ -14,12 +14,13 @@ from ruasr_tel.events import Event
 from ruasr_tel.events import Final as FinalEvent
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.types import CallId
-from ruasr_tel_adapters.ari.config import AriConfig
+from ruasr_tel_adapters.ari.config import AriConfig, Mode
 from ruasr_tel_adapters.ari.dialogue import DOOR, Dialogues, Opening, Seat
 from ruasr_tel_adapters.ari.media import Line, Media
+from ruasr_tel_adapters.ari.onward import Onward
 from ruasr_tel_adapters.ari.party import Party
 from ruasr_tel_adapters.ari.rest import Ari, AriAway, AriRefused
-from ruasr_tel_adapters.ari.results import STATUS, Results
+from ruasr_tel_adapters.ari.results import STATUS, Results, party_of
 from ruasr_tel_adapters.ari.rtp.wire import RATE_HZ
 from ruasr_tel_adapters.ari.wire import Channel, Wishes
 
@@ -28,6 +29,10 @@ SPY: Final = ("in", "out")
 
 STATUS_OF: Final = {"answered": "final", "timeout": "timeout", "refused": "refused"}
 """What `RUASR_STATUS` says of a reason; any other is `failed`."""
+
+LAST_WORDS_S: Final = 1.0
+"""How long a channel that is to go on waits for the last finals; an engine that hangs keeps a call
+for `calls.finish_timeout_s`, and its caller should not hear that."""
 
 
 class Entries:
@@ -40,10 +45,11 @@ class Entries:
         """Return what is set when the channel enters."""
         return self._awaited.setdefault(channel_id, asyncio.Event())
 
-    def enter(self, channel_id: str) -> None:
-        """Take note that a channel entered."""
+    def enter(self, channel_id: str) -> bool:
+        """Take note that a channel entered; return whether it is expected."""
         if channel_id in self._awaited:
             self._awaited[channel_id].set()
+        return channel_id in self._awaited
 
     def forget(self, channel_id: str) -> None:
         """Expect it no more."""
@@ -60,6 +66,7 @@ class Around:
         dialogues: the calls that channels are heard in.
         media: where audio comes in.
         entries: tells which channels entered.
+        onward: sends channels on.
         prefix: of the ids of all that the door makes in Asterisk.
         metrics: counts.
         mono: monotonic seconds.
@@ -70,6 +77,7 @@ class Around:
     dialogues: Dialogues
     media: Media
     entries: Entries
+    onward: Onward
     prefix: str
     metrics: Metrics
     mono: Callable[[], float]
@@ -137,10 +145,31 @@ class Tap:
         if not self._ended.done():
             self._ended.set_result(reason)
 
-    async def come_back(self) -> None:
-        """Hand what was heard so far to the channel, which entered the application again."""
-        await self._results.hand_over()
-        await quietly(self._around.ari.request("POST", "channels", self.channel.id, "continue"))
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is listened to; what it made may still be there for a while."""
+        return self._ended.done()
+
+    def left(self, *, gone: bool) -> None:
+        """Take note that the channel left the application, or is gone; it is nothing of ours."""
+        self._in_stasis = self._results.reachable = False
+        if gone or self._wishes.mode == "ask":
+            self.end("hangup")
+
+    async def come_back(self, mode: Mode) -> None:
+        """Give the channel, which entered once more, what was heard; it goes on, or is held."""
+        onward, channel_id = self._around.onward, self.channel.id
+        if mode == "ask":
+            self._log.warning(
+                "ari does not ask a channel that is listened to already: ask before that, or take "
+                "the text by mode=tap"
+            )
+            await onward.send(channel_id, {STATUS: "refused"})
+        elif mode == "hold":
+            self._in_stasis = self._results.reachable = True
+            await self._results.hand_over()
+        else:
+            await onward.send(channel_id, self._results.variables)
 
     def on_digit(self, digit: str) -> None:
         """Take a key press of the channel's party."""
@@ -174,7 +203,7 @@ class Tap:
             if profile != seat.dialogue.profile:
                 self._log.warning("the profile of a call is its first channel's", profile=profile)
         elif seat.call.call_id != name:
-            self._bad("id in use", f"a running call of another door has the id {name}")
+            self._bad("id in use", f"another running call has the id {name}")
 
     async def _listen(self) -> None:
         """Bring each side's audio in; the legs begin at one moment."""
@@ -203,7 +232,7 @@ class Tap:
         for number in range(count):
             await self._bring(number)
         if self._in_stasis and self._wishes.mode == "tap":
-            await self._go_on()
+            await self._go_on({})
 
     async def _bring(self, number: int) -> None:
         """Snoop one direction, order its audio, and connect both."""
@@ -214,7 +243,6 @@ class Tap:
         )
         line = await self._around.media.line(self._parties[number], media)
         self._lines.append(line)
-        entered = [self._around.entries.expect(each) for each in (snoop, media)]
         await self._make(
             snoop, "channels", self.channel.id, "snoop", snoop, spy=SPY[number], app=app
         )
@@ -228,8 +256,8 @@ class Tap:
         )
         await line.answered(answer or {})
         async with asyncio.timeout(self._around.config.request_timeout_s):
-            for each in entered:
-                await each.wait()
+            for each in (snoop, media):
+                await self._around.entries.expect(each).wait()
         self.made.bridges.append(bridge)
         await ari.request("POST", "bridges", bridge, type="mixing", name=bridge)
         await ari.request("POST", "bridges", bridge, "addChannel", channel=[snoop, media])
@@ -237,6 +265,7 @@ class Tap:
     async def _make(self, channel_id: str, *path: str, **body: object) -> Any:
         """Make a channel; noted before it is there, for the answer may be lost on its way."""
         self.made.channels.append(channel_id)
+        self._around.entries.expect(channel_id)
         answer = await self._around.ari.request("POST", *path, **body)
         self.made.known.add(channel_id)
         return answer
@@ -253,41 +282,50 @@ class Tap:
     def on_event(self, event: Event) -> None:
         """Take an event of this channel's legs, or its end."""
         self._results.push(event)
-        if self._wishes.mode == "ask" and isinstance(event, FinalEvent) and event.text:
-            self.end("answered")
+        match event:
+            case FinalEvent(leg_id=leg_id, text=text) if self._wishes.mode == "ask" and text:
+                if party_of(leg_id) == 0:  # what is said to the one who is asked is no answer
+                    self.end("answered")
 
     async def _finish(self, reason: str) -> None:
-        """Leave nothing in Asterisk, give the last finals, let the channel go on."""
+        """Give the last finals, leave nothing in Asterisk, let the channel go on meanwhile."""
         self.end(reason)
         for line in self._lines:
             line.close()
-        await self._clear()
+        parting = asyncio.gather(self._leave(reason), self._clear())
+        await asyncio.wait([parting], timeout=LAST_WORDS_S)
+        if self._in_stasis:
+            status = STATUS_OF.get(reason, "failed")
+            await self._go_on({**self._results.variables, STATUS: status})
+        await parting
+
+    async def _leave(self, reason: str) -> None:
         if self._seat is not None:
             await self._seat.leave(reason)
             self._say_counts()
         await self._results.close()
-        if self._in_stasis and reason not in ("hangup", "pbx restarted"):
-            await self._results.set(STATUS, STATUS_OF.get(reason, "failed"))
-            await self._go_on()
 
     async def _clear(self) -> None:
-        """Delete what was made: bridges first, so that no channel is heard in between."""
+        """Delete what was made: bridges first, so that no channel is heard in between.
+
+        All of a kind at once: an Asterisk that says nothing is waited for twice, not for each.
+        """
         app, ari = self._around.config.app, self._around.ari
-        for bridge in self.made.bridges:
-            await quietly(ari.request("DELETE", "bridges", bridge))
         for channel in self.made.channels:
             self._around.entries.forget(channel)
-            await quietly(ari.request("DELETE", "channels", channel))
+        await asyncio.gather(
+            *(quietly(ari.request("DELETE", "bridges", each)) for each in self.made.bridges)
+        )
         source = f"channel:{self.channel.id}"
-        await quietly(
-            ari.request("DELETE", "applications", app, "subscription", eventSource=source)
+        await asyncio.gather(
+            *(quietly(ari.request("DELETE", "channels", each)) for each in self.made.channels),
+            quietly(ari.request("DELETE", "applications", app, "subscription", eventSource=source)),
         )
 
-    async def _go_on(self) -> None:
+    async def _go_on(self, variables: Mapping[str, str]) -> None:
         """Send the channel on in the dialplan."""
-        self._in_stasis = False
-        self._results.reachable = False
-        await quietly(self._around.ari.request("POST", "channels", self.channel.id, "continue"))
+        self._in_stasis = self._results.reachable = False
+        await self._around.onward.send(self.channel.id, variables)
 
     def _count(self, fate: str, packets: int) -> None:
         self._around.metrics.packets.labels(DOOR, fate).inc(packets)

@@ -139,6 +139,16 @@ def channel_of(shown: Mapping[str, Any]) -> Channel:
     )
 
 
+def waits_in(app: str, shown: Mapping[str, Any]) -> bool:
+    """Return whether a channel, as a list of all shows it, is in a Stasis application.
+
+    `dialplan.app_data` is what the dialplan wrote: `ruasr,mode=ask`.
+    """
+    dialplan = shown.get("dialplan") or {}
+    name = str(dialplan.get("app_data", "")).partition(",")[0].strip()
+    return dialplan.get("app_name") == "Stasis" and name == app
+
+
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """How one channel is to be listened to.

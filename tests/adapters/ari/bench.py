@@ -13,8 +13,9 @@ from ruasr_tel.call import Calls, CallsConfig
 from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
 from ruasr_tel.plugins import Server
+from ruasr_tel.scheduler import EngineHost
 from ruasr_tel.testing.audio import phrase
-from ruasr_tel.testing.calls import TIMEOUT_S, Recorder, running_calls
+from ruasr_tel.testing.calls import TIMEOUT_S, Recorder, running_calls, scripted_host
 from ruasr_tel.types import Samples
 from ruasr_tel_adapters.ari import AriConfig, AriDoor, create
 from ruasr_tel_adapters.ari.rtp.wire import Packet, encode_payload
@@ -53,7 +54,10 @@ class House:
 
 @asynccontextmanager
 async def house(
-    limit: int = 500, max_call_s: float = 14_400, **options: object
+    limit: int = 500,
+    max_call_s: float = 14_400,
+    host: EngineHost | None = None,
+    **options: object,
 ) -> AsyncIterator[House]:
     heard, metrics = Recorder(), Metrics()
     ahead_s = [0.0]
@@ -67,7 +71,9 @@ async def house(
     limits = CallsConfig(max_calls=limit, max_call_s=max_call_s)
     async with (
         fake_ari() as pbx,
-        running_calls(publish=heard, config=limits, metrics=metrics, mono=mono) as calls,
+        running_calls(
+            host or scripted_host(), publish=heard, config=limits, metrics=metrics, mono=mono
+        ) as calls,
     ):
         pbx.rtp_source = ("127.0.0.1", 1) if options.pop("strict", False) else None
         settings = {"url": pbx.url, "password": "secret", "format": "slin", "reconnect_s": 0.01}

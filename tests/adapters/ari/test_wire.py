@@ -23,6 +23,7 @@ from ruasr_tel_adapters.ari.wire import (
     default_wishes,
     parse_event,
     split_args,
+    waits_in,
 )
 
 KEYS = st.sampled_from(
@@ -85,6 +86,23 @@ def test_what_is_no_event_is_refused(text: str | bytes) -> None:
 )
 def test_events_that_matter(event: dict[str, Any], means: object) -> None:
     assert parse_event(json.dumps(event)) == means
+
+
+@pytest.mark.parametrize(
+    ("dialplan", "waits"),
+    [
+        ({"app_name": "Stasis", "app_data": "ruasr"}, True),
+        ({"app_name": "Stasis", "app_data": "ruasr,mode=ask,timeout=5"}, True),
+        ({"app_name": "Stasis", "app_data": "ruasr-2,mode=ask"}, False),
+        ({"app_name": "Dial", "app_data": "ruasr"}, False),
+        ({"context": "in", "exten": "200"}, False),
+        (None, False),
+    ],
+)
+def test_a_list_of_channels_tells_who_waits_in_an_application(
+    dialplan: dict[str, str] | None, waits: bool
+) -> None:
+    assert waits_in("ruasr", {"id": "1.1", "dialplan": dialplan}) is waits
 
 
 def test_settings_of_a_dialplan_stand_above_the_doors() -> None:
