@@ -5,8 +5,10 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from heapq import nlargest
 
 from ruasr_tel.events import Event, Final, Partial, SpeechStarted, Word
+from ruasr_tel.profile import MAX_ALTERNATIVES
 from ruasr_tel_adapters.vosk_ws.options import Options
 from ruasr_tel_adapters.vosk_ws.wire import (
     Reading,
@@ -15,6 +17,9 @@ from ruasr_tel_adapters.vosk_ws.wire import (
     format_nothing,
     format_partial,
 )
+
+WORD_BYTES_MIN = 40
+"""A word's times and key names in the shortest style, without the word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +115,18 @@ class Session:
         Over the reply limit it first gives up other readings, then the line breaks, then the words,
         never text: the peer waits for exactly one reply.
         """
-        most = max(self.options.max_alternatives - 1, 0)
-        merged = self._shorten(_merge(self._finals, most))
+        most = max(min(self.options.max_alternatives, MAX_ALTERNATIVES) - 1, 0)
+        merged = _merge(self._finals)
+        if most and self._print(merged, self.options.style) is not None:
+            merged = self._shorten(_merge(self._finals, most))
         self._finals.clear()
         self._partial = ""
         if not merged.text and not self._running:
             return self._deliver(format_nothing(self.options.style))
         style = self.options.style
         for smaller in (style, replace(style, compact=True)):
-            reply = _format(merged, smaller)
-            if self._fits(reply):
+            reply = self._print(merged, smaller)
+            if reply is not None:
                 return self._deliver(reply)
         return self._deliver(_format(merged, replace(style, words=False)))
 
@@ -127,10 +134,9 @@ class Session:
         """Deliver the oldest final, or as much of it as one reply holds."""
         first, *rest = self._split(self._shorten(self._finals.popleft()))
         self._finals.extendleft(reversed(rest))
-        reply = _format(first, self.options.style)
-        if not self._fits(reply):  # one endless word
-            reply = _format(first, replace(self.options.style, words=False))
-        return self._deliver(reply)
+        style = self.options.style
+        endless = replace(style, words=False)  # for one word that is too long by itself
+        return self._deliver(self._print(first, style) or _format(first, endless))
 
     def _deliver(self, reply: str) -> str:
         self._quiet_replies = self.options.empty_partials_after_final
@@ -160,21 +166,38 @@ class Session:
     def _fits(self, reply: str) -> bool:
         return len(reply.encode()) <= self.options.max_reply_bytes
 
+    def _print(self, utterance: Utterance, style: ReplyStyle) -> str | None:
+        """Return the reply, None where it is too long; what cannot fit is not even printed."""
+        readings: tuple[Utterance | Reading, ...] = (utterance, *utterance.others)
+        least = sum(len(reading.text.encode()) for reading in readings)
+        if style.words:
+            least += sum(len(reading.words) for reading in readings) * WORD_BYTES_MIN
+        if least > self.options.max_reply_bytes:
+            return None
+        reply = _format(utterance, style)
+        return reply if self._fits(reply) else None
+
     def _shorten(self, utterance: Utterance) -> Utterance:
         """Give up the worst readings until the others fit into a reply."""
-        while utterance.others and not self._fits(_format(utterance, self.options.style)):
-            utterance = replace(utterance, others=utterance.others[:-1])
-        return utterance
+
+        def best(count: int) -> Utterance:
+            return replace(utterance, others=utterance.others[:count])
+
+        def is_too_long(count: int) -> bool:
+            return self._print(best(count), self.options.style) is None
+
+        counts = range(1, len(utterance.others) + 1)
+        return best(bisect_left(counts, True, key=is_too_long))
 
     def _split(self, utterance: Utterance) -> list[Utterance]:
         """Cut an utterance between words into the fewest parts that fit, in order."""
         style = self.options.style
-        if self._fits(_format(utterance, style)):
+        if self._print(utterance, style) is not None:
             return [utterance]
         words = _words_apart(utterance, style)
 
         def is_too_long(count: int) -> bool:
-            return not self._fits(_format(_merge(words[:count]), style))
+            return self._print(_merge(words[:count]), style) is None
 
         parts = []
         while words:
@@ -205,18 +228,17 @@ def _merge(utterances: Iterable[Utterance], others_max: int = 0) -> Utterance:
     parts = [utterance for utterance in utterances if utterance.text or utterance.others]
     known = [part.confidence for part in parts if part.confidence is not None]
     best = [Reading(part.text, part.words) for part in parts]
-    swapped = [
-        replace(_join([*best[:i], other, *best[i + 1 :]]), confidence=other.confidence)
-        for i, part in enumerate(parts)
-        for other in part.others
-    ]
-    swapped.sort(key=lambda one: one.confidence or 0.0, reverse=True)
+    swaps = [(i, other) for i, part in enumerate(parts) for other in part.others]
+    likeliest = nlargest(others_max, swaps, key=lambda swap: swap[1].confidence or 0.0)
     whole = _join(best)
     return Utterance(
         text=whole.text,
         words=whole.words,
         confidence=sum(known) / len(known) if known else None,
-        others=tuple(swapped[:others_max]),
+        others=tuple(
+            replace(_join([*best[:i], other, *best[i + 1 :]]), confidence=other.confidence)
+            for i, other in likeliest
+        ),
     )
 
 

@@ -1,9 +1,11 @@
 """Which reply a message gets."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from ruasr_tel.events import Alternative, Final, Partial, SpeechStarted, Word
 from ruasr_tel.types import CallId, LegId
 from ruasr_tel_adapters.vosk_ws.options import Options
 from ruasr_tel_adapters.vosk_ws.session import Session
+from ruasr_tel_adapters.vosk_ws.wire import format_final
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 CALL, LEG = CallId("c"), LegId("c/0")
@@ -341,3 +344,31 @@ def test_without_max_alternatives_nothing_of_them_shows() -> None:
     talk = session()
     talk.on_event(with_others("код", 0.0, reading("кот", -1.0)))
     assert json.loads(talk.answer_audio(0.0)) == {"text": "код"}
+
+
+def test_many_readings_of_many_finals_cost_no_more_than_one_reply(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Work in the event loop is every call's delay: neither joined nor printed in vain."""
+    printed: list[int] = []
+
+    def counted(*args: Any) -> str:
+        reply = format_final(*args)
+        printed.append(size(reply))
+        return reply
+
+    monkeypatch.setattr("ruasr_tel_adapters.vosk_ws.session.format_final", counted)
+    talk = session(max_alternatives=20)
+    for at in range(50):
+        text = " ".join(["слово"] * 10)
+        others = [reading(f"{text} {n}", -float(n)) for n in range(1, 20)]
+        talk.on_event(with_others(text, 4.0 * at, *others))
+    tracemalloc.start()
+    reply = talk.answer_flush()
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert json.loads(reply) == {
+        "alternatives": [{"confidence": 1.0, "text": " ".join(["слово"] * 500)}]
+    }
+    assert printed == [size(reply)]
+    assert peak_bytes < 20 * size(reply)
