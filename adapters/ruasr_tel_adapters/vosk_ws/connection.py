@@ -13,7 +13,6 @@ from websockets.exceptions import ConnectionClosed
 
 from ruasr_tel.audio.codec import Decoder, Encoding
 from ruasr_tel.call import Call, Calls
-from ruasr_tel.engines.base import DecodeOptions
 from ruasr_tel.errors import Overloaded
 from ruasr_tel.leg import Leg
 from ruasr_tel.live import free_id
@@ -147,7 +146,7 @@ class Connection:
         while self._stop is None:
             match parse(await self._patiently(self._socket.recv())):
                 case Config(values):
-                    self._configure(values)
+                    self._configure(call, values)
                 case Audio(data):
                     await self._take_audio(call, self._wav.feed(data))
                     await self._send(self._session.answer_audio(self._clock_s))
@@ -188,7 +187,7 @@ class Connection:
         finally:
             self._waiting = None
 
-    def _configure(self, values: Mapping[str, object]) -> None:
+    def _configure(self, call: Call, values: Mapping[str, object]) -> None:
         """Take a config message; after the first audio its rate comes too late, as in Vosk.
 
         Phrases and alternatives count for the segments that begin from then on.
@@ -197,14 +196,10 @@ class Connection:
         if self._leg is not None and "sample_rate" in values:
             self._log.info("sample_rate after the first audio is ignored")
         self._session.options = options
-        asked = self._asked()
+        asked = options.asked(call.profile.options)
         self._log.debug("config", keys=sorted(values), phrases=len(asked.phrases))
         if self._leg is not None:
             self._leg.set_options(asked)
-
-    def _asked(self) -> DecodeOptions:
-        """Return what the engine is asked: what the profile asks, with the client's wishes."""
-        return self._session.options.asked(self._calls.profile(self._profile).options)
 
     @property
     def _clock_s(self) -> float:
@@ -233,7 +228,7 @@ class Connection:
         self._slice_bytes = round(SLICE_S * rate_hz) * _BYTES_PER_SAMPLE[encoding]
         self._began_mono_s = asyncio.get_running_loop().time()
         self._leg = call.open_leg(rate_hz)
-        self._leg.set_options(self._asked())
+        self._leg.set_options(self._session.options.asked(call.profile.options))
         return self._leg
 
     def _note_header(self, header: WavFormat) -> Encoding:

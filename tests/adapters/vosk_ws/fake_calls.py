@@ -77,13 +77,14 @@ class FakeCall:
         calls: "FakeCalls",
         call_id: CallId,
         peer: str,
-        profile: str | None,
+        profile_name: str,
         on_event: Callable[[Event], None],
         hang_up: Callable[[str], None],
     ) -> None:
         self.call_id = call_id
         self.peer = peer
-        self.profile = profile
+        self.profile_name = profile_name
+        self.profile = calls.profile(profile_name)
         self.hang_up = hang_up
         self.legs: list[FakeLeg] = []
         self.reason: str | None = None
@@ -93,7 +94,7 @@ class FakeCall:
         self._calls = calls
         self._emit = on_event
         self._heard_s = 0.0
-        self._emit(CallStarted(call_id, AT, "vosk_ws", peer, profile or "default"))
+        self._emit(CallStarted(call_id, AT, "vosk_ws", peer, profile_name))
 
     @property
     def leg(self) -> FakeLeg:
@@ -152,6 +153,7 @@ class FakeCalls:
     def __init__(self) -> None:
         self.metrics = Metrics()
         self.profiles = {"default": Profile(), "yesno": Profile(phrases=("да", "нет"), closed=True)}
+        self.announced: dict[CallId, str] = {}
         self.full = False
         self.full_after_handshake = False
         self.tail: list[str] = []
@@ -185,7 +187,8 @@ class FakeCalls:
         assert call_id not in self.running
         if self.full_after_handshake:
             raise Overloaded("2 calls are running, the limit (calls.max_calls)")
-        call = FakeCall(self, call_id, peer, profile, on_event, hang_up)
+        name = profile or self.announced.get(call_id) or "default"
+        call = FakeCall(self, call_id, peer, name, on_event, hang_up)
         self.running[call_id] = call
         self.calls.put_nowait(call)
         return call

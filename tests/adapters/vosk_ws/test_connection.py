@@ -2,11 +2,14 @@
 
 import json
 import struct
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
 from ruasr_tel.engines.base import DecodeOptions
+from ruasr_tel.profile import Profile
+from ruasr_tel.types import CallId
 from tests.adapters.vosk_ws.fake_calls import FakeCalls, Serve
 from tests.adapters.vosk_ws.peers import AUDIO, EMPTY, ask, client, closed
 
@@ -115,6 +118,30 @@ async def test_phrases_by_url(
     assert call.leg.options == [expected]
 
 
+YESNO = DecodeOptions(phrases=("да", "нет"), closed=True)
+
+
+async def test_an_announced_profile_says_what_is_asked(calls: FakeCalls, serve: Serve) -> None:
+    calls.announced[CallId("c-1")] = "yesno"
+    async with client(await serve(), "/?call_id=c-1&boost=2") as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+    assert call.leg.options == [replace(YESNO, boost=2.0)]
+
+
+async def test_a_running_call_keeps_the_profile_that_it_began_with(
+    calls: FakeCalls, serve: Serve
+) -> None:
+    async with client(await serve(), "/?profile=yesno") as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        for changed in ({"default": Profile(), "yesno": Profile()}, {"default": Profile()}):
+            calls.profiles = changed  # as a reload does
+            await peer.send('{"config" : {"words" : 0}}')
+            await ask(peer, AUDIO)
+    assert call.leg.options == [YESNO] * 3
+
+
 async def test_too_many_phrases_end_the_connection_in_the_protocols_way(
     calls: FakeCalls, serve: Serve
 ) -> None:
@@ -167,7 +194,7 @@ async def test_settings_by_url(calls: FakeCalls, serve: Serve) -> None:
     path = "/?words=0&format=compact&profile=yesno&call_id=1700.42&token=x"
     async with client(await serve(), path) as peer:
         call = await calls.calls.get()
-        assert (call.profile, call.call_id) == ("yesno", "1700.42")
+        assert (call.profile_name, call.call_id) == ("yesno", "1700.42")
         assert call.peer.startswith("127.0.0.1:")
         await ask(peer, AUDIO)
         call.say("да")
