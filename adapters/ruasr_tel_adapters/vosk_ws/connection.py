@@ -116,7 +116,7 @@ class Connection:
         self._log.warning("bad message", kind=kind, error=error, **told)
 
     def stop(self, ending: Ending) -> None:
-        """End the conversation as soon as the message in hand is answered."""
+        """End the conversation; of a long message in hand the rest is dropped."""
         self._stop = self._stop or ending
         if self._waiting is not None:
             self._waiting.reschedule(asyncio.get_running_loop().time())
@@ -213,6 +213,9 @@ class Connection:
         for at in range(0, len(data), self._slice_bytes):
             if at:
                 await asyncio.sleep(0)  # a whole file in one message is not to stall other calls
+            if self._stop is not None:
+                leg.drop(len(self._decoder.decode(data[at:])), "stopped")
+                return
             leg.push(self._decoder.decode(data[at : at + self._slice_bytes]))
             await self._wait_for_room(leg)
 
@@ -245,13 +248,18 @@ class Connection:
         """Hold back a client that is ahead of real time while too much of its audio is undecoded.
 
         At the pace of a call there is never a wait: res_speech_vosk blocks a channel thread on it.
+        A stop ends the wait.
         """
         ahead_s = leg.clock_s - (asyncio.get_running_loop().time() - self._began_mono_s)
         if ahead_s <= AHEAD_S or leg.backlog_s < self._config.max_backlog_s:
             return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._config.eof_timeout_s):
+        try:
+            async with asyncio.timeout(self._config.eof_timeout_s) as self._waiting:
                 await leg.backlog_below(self._config.max_backlog_s)
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting = None
 
     async def _everything(self, call: Call) -> str:
         """Return the answer to eof and reset, when every final is there or the time is up."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, cast
@@ -31,6 +32,7 @@ class FakeLeg:
     def __init__(self, call: "FakeCall", sample_rate_hz: int) -> None:
         self.sample_rate_hz = sample_rate_hz
         self.audio: list[Samples] = []
+        self.dropped: Counter[str] = Counter()
         self.backlog_s = 0.0
         self.bounds_s: list[float] = []
         self.waited_for = asyncio.Event()
@@ -54,6 +56,9 @@ class FakeLeg:
     def push(self, samples: Samples) -> None:
         self.audio.append(samples.copy())
         self._call.hears(len(self.audio))
+
+    def drop(self, samples_count: int, reason: str) -> None:
+        self.dropped[reason] += samples_count
 
     async def flush(self) -> None:
         for text in self.tail:
