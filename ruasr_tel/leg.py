@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ruasr_tel.audio.level import level_db
-from ruasr_tel.audio.resample import Downsampler
+from ruasr_tel.audio.resample import stream_resampler
 from ruasr_tel.boundary import BoundaryBuffer, BoundaryEvent, SegmentReady
 from ruasr_tel.call_progress import ProgressWatch
 from ruasr_tel.engines.base import DecodeOptions
@@ -62,7 +62,7 @@ class Leg:
         self._segments = Segments(
             call_id, leg_id, sample_rate_hz, profile, around, offset_s, self._wake
         )
-        self._downsampler = Downsampler(sample_rate_hz, VAD_RATE_HZ)
+        self._resampler = stream_resampler(sample_rate_hz, VAD_RATE_HZ)
         self._fresh: list[Samples] = []  # arrived since the detector last looked
         self._fresh_samples = 0
         self._unscored: list[Waveform] = []  # at the detector's rate
@@ -257,7 +257,7 @@ class Leg:
         self._fresh_samples = 0
         self._newest = fresh
         self._buffer.push(fresh)
-        scaled = self._downsampler.push(fresh)
+        scaled = self._resampler.push(fresh)
         if self._progress is not None:
             self._progress.push(scaled, self._segments.time_s(self._buffer.end))
         self._unscored.append(scaled)

@@ -39,7 +39,9 @@ _RAISING = _Design(16, 0.5, 7.3)
 down (our measurement)."""
 
 _MAX_PHASES = 640
-"""Most filter phases of one rate: 11025 Hz to 16000 Hz needs 640; bounds time and memory."""
+"""Most filter phases of one rate: 11025 Hz to 16000 Hz needs 640; bounds time and memory.
+
+A rate that needs more takes the phase before, 1/640 of an input sample off at most."""
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Waveform:
@@ -119,7 +121,8 @@ class _Resampler:
         windows: Waveform = np.ndarray(
             (len(held) - self._taps + 1, self._taps), np.float32, held, strides=(size, size)
         )
-        starts, phases = np.divmod(positions, self._up)
+        starts, between = np.divmod(positions, self._up)
+        phases = between * len(self._filter) // self._up
         output: Waveform = np.einsum("ij,ij->i", windows[starts], self._filter[phases])
         np.minimum(output, 1, out=output)
         return np.maximum(output, -1, out=output)
@@ -132,17 +135,16 @@ class Downsampler(_Resampler):
     EPYC Milan).
 
     Args:
-        from_hz: rate of the input, not below `to_hz`; the ratio may be any fraction whose
-            lowest terms have `to_hz` at most 640, as for all usual rates.
-        to_hz: rate of the output.
+        from_hz: rate of the input, not below `to_hz`.
+        to_hz: rate of the output, above 0.
 
     Raises:
         AudioFormatError: the rates are not of this kind.
     """
 
     def __init__(self, from_hz: int, to_hz: int = 8000) -> None:
-        if from_hz < to_hz:
-            raise _unusual(from_hz, to_hz)
+        if not 0 < to_hz <= from_hz:
+            raise AudioFormatError(f"{from_hz} Hz cannot be lowered to {to_hz} Hz")
         super().__init__(from_hz, to_hz, _LOWERING)
 
 
@@ -150,7 +152,7 @@ class Upsampler(_Resampler):
     """Raises the rate of one live stream, for streaming models; latency 2 ms at 8 kHz.
 
     Args:
-        from_hz: rate of the input, below `to_hz`; the ratio as for `Downsampler`.
+        from_hz: rate of the input, above 0 and below `to_hz`.
         to_hz: rate of the output.
 
     Raises:
@@ -158,8 +160,8 @@ class Upsampler(_Resampler):
     """
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
-        if from_hz >= to_hz:
-            raise _unusual(from_hz, to_hz)
+        if not 0 < from_hz < to_hz:
+            raise AudioFormatError(f"{from_hz} Hz cannot be raised to {to_hz} Hz")
         super().__init__(from_hz, to_hz, _RAISING)
 
 
@@ -167,7 +169,7 @@ def stream_resampler(from_hz: int, to_hz: int) -> Downsampler | Upsampler:
     """Return what changes the rate of one live stream.
 
     Raises:
-        AudioFormatError: the ratio is not one of usual rates.
+        AudioFormatError: a rate is not above 0.
     """
     return Upsampler(from_hz, to_hz) if from_hz < to_hz else Downsampler(from_hz, to_hz)
 
@@ -183,14 +185,9 @@ def _polyphase(from_hz: int, to_hz: int, design: _Design) -> Waveform:
 
     Row p holds the filter for an output that lies p / phases of an input sample after tap
     taps / 2 - 1. Rows sum to 1 / 32768, which scales int16 to [-1, 1).
-
-    Raises:
-        AudioFormatError: the ratio needs too many phases.
     """
     lower_hz = min(from_hz, to_hz)
-    phases = to_hz // gcd(from_hz, to_hz) if lower_hz > 0 else 0
-    if not 0 < phases <= _MAX_PHASES:
-        raise _unusual(from_hz, to_hz)
+    phases = min(to_hz // gcd(from_hz, to_hz), _MAX_PHASES)
     half = design.half_length * from_hz / lower_hz  # in input samples
     taps = ceil(half)
     offsets = np.arange(1 - taps, taps + 1) - np.arange(phases)[:, None] / phases
@@ -201,10 +198,3 @@ def _polyphase(from_hz: int, to_hz: int, design: _Design) -> Waveform:
     table: Waveform = rows.astype(np.float32)
     table.flags.writeable = False
     return table
-
-
-def _unusual(from_hz: int, to_hz: int) -> AudioFormatError:
-    return AudioFormatError(
-        f"cannot convert {from_hz} Hz to {to_hz} Hz; use 8000, 11025, 12000, 16000, 22050, "
-        "24000, 32000, 44100, 48000, 96000 or 192000 Hz"
-    )

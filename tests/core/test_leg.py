@@ -75,7 +75,7 @@ async def test_two_phrases_become_two_finals_in_order_and_the_audio_adds_up() ->
     assert (end.finals, end.duration_s, end.reason) == (2, 5.0, "hangup")
 
 
-@pytest.mark.parametrize("rate_hz", [8000, 16000, 44100, 48000])
+@pytest.mark.parametrize("rate_hz", [1000, 6000, 8000, 11127, 16000, 44100, 48000])
 async def test_a_leg_at_any_rate_keeps_its_own_time(rate_hz: int) -> None:
     recorder = Recorder()
     async with running_calls() as calls:

@@ -140,11 +140,11 @@ def test_a_wrong_count_of_answers_loses_the_streams() -> None:
 
 def test_a_rate_that_nothing_can_be_done_with_loses_its_stream_alone() -> None:
     rig = Rig(engine())
-    rig.streams.put(wire.Audio(1, audio(0.5), 7999, Flag.FIRST))
+    rig.streams.put(wire.Audio(1, audio(0.5), 0, Flag.FIRST))
     rig.put(2, audio(0.5), Flag.FIRST)
     lost, heard = rig.step()
     assert isinstance(lost, wire.Lost)
-    assert lost.reason.startswith("AudioFormatError: cannot convert 7999 Hz to 8000 Hz")
+    assert lost.reason.startswith("AudioFormatError: 0 Hz cannot be raised to 8000 Hz")
     assert heard == wire.Heard(2, ((2, 1, "слово"),))
 
 
