@@ -56,7 +56,7 @@ def test_mod_vosks_url_takes_its_path() -> None:
     parts = urlsplit(url)
     settings = parse_vosk_url(f"{parts.path}?{parts.query}")
     options = change_options(Options(), settings.values)
-    assert (options.repeat_partials, options.words) == (False, False)
+    assert (options.repeat_partials, options.words, options.empty_finals) == (False, False, False)
     assert (options.empty_partials_after_final, options.empty_final_after_s) == (2, 0.0)
 
 

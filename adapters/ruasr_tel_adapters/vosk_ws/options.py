@@ -39,6 +39,7 @@ class Options:
         compact: one-line JSON.
         repeat_partials: answer an unchanged partial again; otherwise with an empty one.
         empty_partials_after_final: replies after a final that are empty partials.
+        empty_finals: whether a final without text ends a partial that the client saw.
         empty_final_after_s: silence after which an empty final is given; 0 is never.
         max_reply_bytes: longest reply in UTF-8 bytes.
     """
@@ -52,6 +53,7 @@ class Options:
     compact: bool = False
     repeat_partials: bool = True
     empty_partials_after_final: int = 2
+    empty_finals: bool = True
     empty_final_after_s: float = 0.0
     max_reply_bytes: int = 4095
 
@@ -164,6 +166,14 @@ def _phrases(value: object) -> tuple[str, ...]:
     return phrases
 
 
+def _phrase_list(value: object) -> tuple[str, ...]:
+    """Take a list as `_phrases` does; its words count, too, for the engine gets them."""
+    phrases = _phrases(value)
+    if (count := len(_grammar(phrases))) > MAX_PHRASES:
+        raise BadMessage(f"a list of {count} phrases and words, at most {MAX_PHRASES} are taken")
+    return phrases
+
+
 def _choice(**choices: bool) -> Callable[[object], bool]:
     def read(value: object) -> bool:
         if not isinstance(value, str) or value not in choices:
@@ -177,12 +187,13 @@ _SETTINGS: dict[str, tuple[str, Callable[[object], object]]] = {
     "sample_rate": ("sample_rate_hz", _integer(RATE_MIN_HZ, RATE_MAX_HZ)),
     "words": ("words", _flag),
     "max_alternatives": ("max_alternatives", _integer(0, 2**31)),
-    "phrase_list": ("phrase_list", _phrases),
+    "phrase_list": ("phrase_list", _phrase_list),
     "phrases": ("phrases", _phrases),
     "boost": ("boost", _number(0.0, 100.0)),
     "format": ("compact", _choice(pretty=False, compact=True)),
     "unchanged_partials": ("repeat_partials", _choice(repeat=True, empty=False)),
     "empty_partials_after_final": ("empty_partials_after_final", _integer(0, 100)),
+    "empty_finals": ("empty_finals", _flag),
     "empty_final_after_s": ("empty_final_after_s", _number(0.0, 60.0)),
     "max_reply_bytes": ("max_reply_bytes", _integer(REPLY_BYTES_MIN, REPLY_BYTES_MAX)),
 }
@@ -193,7 +204,8 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     "mod_vosk": {
         "unchanged_partials": "empty",  # vosk-server#243: each repeated one is an event
         "empty_partials_after_final": "2",  # a partial overwrites a final that is not read yet
-        "empty_final_after_s": "0",  # before December 2020 an empty final is taken for an answer
+        "empty_finals": "0",  # before December 2020 an empty final is taken for an answer
+        "empty_final_after_s": "0",  # likewise
         "words": "0",  # its return-json 0 does not look at them
     },
 }

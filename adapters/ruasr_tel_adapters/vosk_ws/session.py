@@ -78,7 +78,7 @@ class Session:
                 self._take_final(event)
 
     def _take_final(self, final: Final) -> None:
-        """Queue a final; an empty one only if it ends a partial that the client saw.
+        """Queue a final; an empty one only if it ends a partial that the client saw and wants it.
 
         Vosk's own empty finals mean 5 s of silence; ours would be noise the engine rejected, on
         which older mod_vosk ends the detection.
@@ -88,7 +88,10 @@ class Session:
             self._ended_s = final.end_s
         if self._partial_start_s < (final.start_s + final.end_s) / 2:  # not of a later segment
             self._partial = ""
-        if final.text or (self._shown and not self._finals):
+        ends_shown = bool(self._shown) and not self._finals
+        if not final.text and ends_shown and not self.options.empty_finals:
+            self._shown = ""
+        elif final.text or ends_shown:
             others = _others(final) if self.options.max_alternatives > 1 else ()
             self._finals.append(Utterance(final.text, final.words, final.confidence, others))
 
@@ -160,7 +163,7 @@ class Session:
 
     def _silence_is_long(self, clock_s: float) -> bool:
         limit_s = self.options.empty_final_after_s
-        speaking = self._speech_s > self._ended_s
+        speaking = self._speech_s >= self._ended_s  # equal: a reset cut it
         return bool(limit_s) and not speaking and clock_s - self._active_s >= limit_s
 
     def _fits(self, reply: str) -> bool:

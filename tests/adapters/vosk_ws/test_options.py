@@ -43,6 +43,7 @@ from ruasr_tel_adapters.vosk_ws.wire import BadMessage, ReplyStyle
         ({"phrase_list": None}, Options(phrase_list=())),
         ({"phrases": "алло, приём"}, Options(phrases=("алло", " приём"))),
         ({"phrases": ["алло", " "], "boost": "2.5"}, Options(phrases=("алло",), boost=2.5)),
+        ({"empty_finals": "0"}, Options(empty_finals=False)),
         ({"format": "compact"}, Options(compact=True)),
         ({"format": "pretty"}, Options()),
         ({"unchanged_partials": "empty"}, Options(repeat_partials=False)),
@@ -210,6 +211,15 @@ LISTED = DecodeOptions(phrases=("алло",), closed=True, boost=2.0, alternativ
 )
 def test_what_the_engine_is_asked(values: dict[str, object], expected: DecodeOptions) -> None:
     assert change_options(Options(), values).asked(LISTED) == expected
+
+
+def test_the_words_of_a_closed_list_count_as_the_engine_gets_them() -> None:
+    words = " ".join(f"слово{n}" for n in range(9_999))
+    change_options(Options(), {"phrase_list": [words]})
+    change_options(Options(), {"phrases": [f"{words} конец"]})
+    says = "a list of 10001 phrases and words, at most 10000 are taken"
+    with pytest.raises(BadMessage, match=says):
+        change_options(Options(), {"phrase_list": [f"{words} конец"]})
 
 
 def test_a_list_has_an_end() -> None:

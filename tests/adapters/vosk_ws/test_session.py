@@ -115,6 +115,16 @@ def test_an_empty_final_only_ends_what_the_client_saw_begin() -> None:
     assert texts(talk, 2) == ["", "~"]
 
 
+def test_a_client_that_wants_none_gets_no_empty_final() -> None:
+    talk = session(empty_finals=False, repeat_partials=False, empty_partials_after_final=0)
+    talk.on_event(partial("и"))
+    assert texts(talk, 1) == ["~и"]
+    talk.on_event(final(""))
+    assert texts(talk, 2) == ["~", "~"]
+    talk.on_event(partial("и", start_s=2.0))  # a new one, though it reads the same
+    assert texts(talk, 2) == ["~и", "~"]
+
+
 def test_an_unchanged_partial_can_be_answered_with_nothing() -> None:
     talk = session(repeat_partials=False)
     talk.on_event(partial("да"))
@@ -309,6 +319,15 @@ def test_speech_is_no_silence_until_its_endpoint() -> None:
     talk.on_event(final(" ".join(["раз"] * 20), 15.3))  # ends at 25.3
     assert texts(talk, 1) == [" ".join(["раз"] * 20)]
     assert silences(talk, range(26, 40)) == [31, 36]
+
+
+def test_speech_that_a_reset_cuts_goes_on_at_its_end() -> None:
+    talk = session(empty_final_after_s=5.0, empty_partials_after_final=0)
+    talk.on_event(SpeechStarted(CALL, LEG, AT, 0.5))
+    talk.on_event(final("раз два", 0.5, reason="flush"))  # ends at 1.5
+    talk.answer_flush()
+    talk.on_event(SpeechStarted(CALL, LEG, AT, 1.5))
+    assert silences(talk, range(2, 20)) == []
 
 
 def reading(text: str, score: float) -> Alternative:
