@@ -103,6 +103,12 @@ def is_too_long(closed: ConnectionClosed) -> bool:
     return ours is not None and ours.code == MESSAGE_TOO_BIG
 
 
+def cut_short(wait: asyncio.Timeout | None) -> None:
+    """Have a wait time out now; one that does so already is left alone, and None is none."""
+    if wait is not None and not wait.expired():
+        wait.reschedule(asyncio.get_running_loop().time())
+
+
 class PeerSocket:
     """One open WebSocket: read with patience, written without waiting, stopped from outside.
 
@@ -149,8 +155,7 @@ class PeerSocket:
     def stop(self, ending: Ending) -> None:
         """End the conversation; the first ending counts."""
         self._ending = self._ending or ending
-        if self._patience is not None:
-            self._patience.reschedule(asyncio.get_running_loop().time())
+        cut_short(self._patience)
 
     async def listen(self, take: Callable[[str | bytes], None]) -> Ending:
         """Hand every message to `take` until the conversation ends; return how it did.

@@ -159,6 +159,17 @@ async def test_what_is_offered_to_a_peer_that_reads_nothing_is_left_out() -> Non
         assert not talk.ending.done()
 
 
+async def test_a_stop_while_another_takes_effect_changes_nothing() -> None:
+    async with listening() as door, connect(door.listener.url):
+        talk = await door.talks.get()
+        await asyncio.sleep(0)  # it listens
+        talk.stop(Ending("rule"))
+        while not talk.ending.done():  # in every turn of the loop up to the end
+            talk.stop(Ending("drain"))
+            await asyncio.sleep(0)
+        assert (await talk.ending).reason == "rule"
+
+
 async def test_silence_ends_a_conversation() -> None:
     async with listening(idle_timeout_s=0.05) as door, connect(door.listener.url) as peer:
         with pytest.raises(ConnectionClosed, match=r"1008.*no message for 0\.05 s"):

@@ -25,6 +25,7 @@ from ruasr_tel.websocket import (
     POLICY_VIOLATION,
     TRY_AGAIN_LATER,
     Ending,
+    cut_short,
     is_too_long,
     leave,
 )
@@ -118,8 +119,7 @@ class Connection:
     def stop(self, ending: Ending) -> None:
         """End the conversation; of a long message in hand the rest is dropped."""
         self._stop = self._stop or ending
-        if self._waiting is not None:
-            self._waiting.reschedule(asyncio.get_running_loop().time())
+        cut_short(self._waiting)
 
     async def _close(self, ending: Ending) -> None:
         await leave(self._socket, ending, self._config.close_timeout_s)

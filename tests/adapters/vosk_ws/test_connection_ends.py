@@ -95,6 +95,21 @@ async def test_a_call_that_runs_too_long_is_ended(calls: FakeCalls, serve: Serve
     assert call.reason == "too long"
 
 
+async def test_the_server_may_stop_in_the_moment_in_which_a_call_is_ended(
+    calls: FakeCalls, serve: Serve
+) -> None:
+    door = await serve()
+    async with client(door) as peer:
+        call = await calls.calls.get()
+        await ask(peer, AUDIO)
+        call.hang_up("longer than calls.max_call_s, 10 s")
+        await asyncio.sleep(0)  # its wait is ending
+        call.hang_up("again")
+        await door.close()
+        assert await closed(peer) == (1008, "longer than calls.max_call_s, 10 s")
+    assert call.reason == "too long"
+
+
 async def test_eof_waits_only_so_long(calls: FakeCalls, serve: Serve) -> None:
     async with client(await serve(eof_timeout_s=0.1, show_words=False)) as peer:
         call = await calls.calls.get()
