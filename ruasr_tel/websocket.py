@@ -217,11 +217,9 @@ class Conversation(Protocol):
 
     async def run(self) -> None:
         """Serve the peer; returns when its call has ended and the socket is closed."""
-        ...
 
     def stop(self, ending: Ending) -> None:
         """End the conversation soon."""
-        ...
 
 
 Answer: TypeAlias = Callable[[Request], Awaitable[tuple[http.HTTPStatus, str] | None]]
@@ -308,6 +306,7 @@ class Listener:
                 ping_interval=None,
                 close_timeout=self._manners.close_timeout_s,
                 max_size=self._manners.max_message_bytes,
+                max_queue=1,  # frame, as long as a message: who wants more reads ahead by bytes
                 logger=quiet_logger(),
                 **listening_at(self._door, self._host, self._port),
             )

@@ -45,7 +45,8 @@ class VoskWsConfig(Section):
     max_reply_bytes: int = Field(4095, ge=REPLY_BYTES_MIN, le=REPLY_BYTES_MAX)
     """Longer finals are split between words; vosk-server's C# client reads 4096 bytes."""
     max_message_bytes: int = Field(2**25, ge=2**10, le=2**30)
-    """Longest message of a client, in bytes; a longer one closes with 1009."""
+    """Longest message of a client, in bytes; a longer one closes with 1009. About as much is read
+    ahead of the replies, of a client that does not wait for them."""
     max_backlog_s: float = Field(3.0, ge=0.5, le=120.0)
     """Undecoded audio at which a client ahead of real time has to wait for its reply; what is not
     decoded at eof must fit into one reply."""

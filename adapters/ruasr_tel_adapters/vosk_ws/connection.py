@@ -30,6 +30,7 @@ from ruasr_tel.websocket import (
     leave,
 )
 from ruasr_tel_adapters.vosk_ws.config import RATE_MAX_HZ, RATE_MIN_HZ, VoskWsConfig
+from ruasr_tel_adapters.vosk_ws.inbox import Inbox
 from ruasr_tel_adapters.vosk_ws.options import UrlSettings, change_options, default_options
 from ruasr_tel_adapters.vosk_ws.session import Session
 from ruasr_tel_adapters.vosk_ws.wav import WavFormat, WavSniffer
@@ -76,6 +77,7 @@ class Connection:
         url: UrlSettings,
     ) -> None:
         self._socket = socket
+        self._inbox = Inbox(socket, config.max_message_bytes)
         self._calls = calls
         self._metrics = metrics
         self._config = config
@@ -126,7 +128,8 @@ class Connection:
 
     async def _serve(self, call: Call) -> Ending:
         try:
-            await self._converse(call)
+            async with self._inbox:
+                await self._converse(call)
             return Ending("eof")
         except Stopped as exc:
             if exc.ending.reason in FAULTS:
@@ -144,7 +147,7 @@ class Connection:
     async def _converse(self, call: Call) -> None:
         """Answer message after message up to eof; every other end is an exception."""
         while self._stop is None:
-            match parse(await self._patiently(self._socket.recv())):
+            match parse(await self._patiently(self._inbox.recv())):
                 case Config(values):
                     self._configure(call, values)
                 case Audio(data):
@@ -163,9 +166,10 @@ class Connection:
     async def _send(self, reply: str) -> None:
         """Send a reply if the client still listens.
 
-        One that has left may have left audio behind: it waits in the receive queue, and the end is
-        what `recv` says after it.
+        One that has left may have left audio behind: it waits in the inbox, and the end is what
+        `recv` says after it.
         """
+        await self._inbox.settle()
         with suppress(ConnectionClosed):
             await self._patiently(self._socket.send(reply))
 
@@ -281,5 +285,7 @@ class Connection:
             limit = self._config.max_message_bytes
             self._bad("message too long", f"at most {limit} bytes", close_code=1009)
             return Ending("message too long")
+        if self._inbox.is_cut(closed):
+            self._bad("unread", "the client broke off while held back: what it sent last is lost")
         self._log.debug("client left", close=str(closed))
         return Ending("close")

@@ -160,6 +160,51 @@ async def test_audio_sent_right_before_the_end_is_decoded(calls: FakeCalls, serv
     assert call.leg.samples.tolist() == list(range(10))
 
 
+async def held_back(peer: RawClient, calls: FakeCalls) -> FakeCall:
+    """Return the call of a client that is far ahead, whose first message waits for room."""
+    await peer.open()
+    call = await calls.calls.get()
+    await peer.send_frame(2, bytes(3200))
+    await call.opened.wait()
+    call.leg.backlog_s = 1000.0
+    await peer.send_frame(2, bytes(48_000))
+    await call.leg.waited_for.wait()
+    return call
+
+
+async def test_what_a_client_sent_that_broke_off_unanswered_is_heard(
+    calls: FakeCalls, serve: Serve
+) -> None:
+    peer = RawClient(await serve())
+    call = await held_back(peer, calls)
+    for n in range(100):
+        await peer.send_frame(2, struct.pack("<h", n) * 4000)  # more than one read of the socket
+    await peer.send_frame(9, b"")
+    await peer.reader.readuntil(b"\x8a\x00")  # the pong: all of it has arrived
+    peer.reset()
+    call.leg.room.set()
+    await call.ended.wait()
+    assert call.leg.samples[-400_000::4000].tolist() == list(range(100))
+    assert calls.bad("unread") is None
+
+
+async def test_a_client_that_breaks_off_while_it_is_held_back_is_told_of(
+    calls: FakeCalls, serve: Serve
+) -> None:
+    peer = RawClient(await serve(max_message_bytes=2**16))
+    call = await held_back(peer, calls)
+    sending = asyncio.create_task(peer.flood())
+    await peer.stuck.wait()
+    sending.cancel()
+    with capture_logs() as logs:
+        peer.reset()
+        call.leg.room.set()
+        await call.ended.wait()
+    assert call.reason == "close"
+    assert [line["call_id"] for line in logs if line.get("kind") == "unread"] == [call.call_id]
+    assert calls.bad("unread") == 1
+
+
 async def test_eof_then_gone_without_reading(calls: FakeCalls, serve: Serve) -> None:
     """res_speech_vosk: eof, close, shutdown."""
     calls.tail = ["последнее"]

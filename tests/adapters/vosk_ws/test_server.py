@@ -80,7 +80,7 @@ async def test_stop_and_close(calls: FakeCalls, serve: Serve) -> None:
 async def test_close_does_not_wait_for_a_client_that_never_reads(
     calls: FakeCalls, serve: Serve
 ) -> None:
-    door = await serve(max_reply_bytes=65535, close_timeout_s=0.1)
+    door = await serve(max_reply_bytes=65535, max_message_bytes=2**16, close_timeout_s=0.1)
     peer = RawClient(door)
     await peer.open()
     call = await calls.calls.get()
