@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import struct
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -36,12 +37,21 @@ def held_sockets(
     Args:
         environ: LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES of sd_listen_fds(3); None: our own.
         pid: ours; sockets for another process are none of ours.
+
+    Raises:
+        ConfigError: two have one name; whoever connects to the one not taken would wait for ever.
     """
     environ = os.environ if environ is None else environ
     count = environ.get("LISTEN_FDS", "")
     if environ.get("LISTEN_PID") != str(pid or os.getpid()) or not count.isdigit():
         return {}
     names = environ.get("LISTEN_FDNAMES", "").split(":")
+    if twice := [name for name, times in Counter(names).items() if name and times > 1]:
+        raise ConfigError(
+            f"the service manager holds several sockets of the name {twice[0]}, a door takes one: "
+            "leave one ListenStream= in its .socket unit ([::] with BindIPv6Only=both is for both "
+            "families), or another FileDescriptorName="
+        )
     return dict(zip(names, range(FIRST_HELD, FIRST_HELD + int(count)), strict=False))
 
 
@@ -56,6 +66,7 @@ def listening_at(door: str, host: str, port: int) -> dict[str, Any]:
 
     Raises:
         OSError: what the manager handed over is no socket.
+        ConfigError: it handed over several of one name.
     """
     held = held_sockets().get(door)
     if held is None:

@@ -75,6 +75,12 @@ def test_sockets_that_the_manager_holds_have_names(
     assert held_sockets(environ, pid=7) == held
 
 
+def test_two_sockets_of_one_name_are_refused_with_what_to_do() -> None:
+    environ = {"LISTEN_PID": "7", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "vosk_ws:vosk_ws"}
+    with pytest.raises(ConfigError, match=r"several sockets of the name vosk_ws, .*BindIPv6Only="):
+        held_sockets(environ, pid=7)
+
+
 def test_a_held_socket_goes_before_host_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as made:
         monkeypatch.setattr("ruasr_tel.sockets.held_sockets", lambda: {"door": made.fileno()})
