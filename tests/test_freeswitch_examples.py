@@ -2,15 +2,16 @@
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+import lupa
 import pytest
 
 from ruasr_tel.testing import TIMEOUT_S
@@ -60,11 +61,78 @@ def test_mod_vosks_url_takes_its_path() -> None:
     assert (options.empty_partials_after_final, options.empty_final_after_s) == (2, 0.0)
 
 
-def test_lua_compiles() -> None:
-    compiler = shutil.which("luac5.4") or shutil.which("luac")
-    if compiler is None:
-        pytest.skip("no Lua compiler here: install lua5.4")
-    subprocess.run([compiler, "-p", str(FOLDER / "audio_stream.lua")], check=True)
+class Switch:
+    """What mod_lua gives a script (`freeswitch` and `session`), as far as the example needs it."""
+
+    def __init__(self, lua: Any, events: list[tuple[str, str | None]]) -> None:
+        self.commands: list[str] = []
+        self.variables: dict[str, str] = {}
+        self._lua = lua
+        self._events = events
+        self.freeswitch = self._table(
+            API=lambda: self._table(executeString=lambda _, command: self.commands.append(command)),
+            EventConsumer=lambda *_: self._table(pop=self._pop),
+            JSON=lambda: self._table(decode=self._decode),
+            consoleLog=lambda *_: None,
+        )
+        self.session = self._table(
+            answer=lambda _: None,
+            get_uuid=lambda _: "fs-1",
+            ready=lambda _: bool(self._events),
+            sleep=lambda *_: None,
+            setVariable=lambda _, name, value: self.variables.update({name: value}),
+        )
+
+    def _table(self, **fields: Any) -> Any:
+        return self._lua.table_from(fields)
+
+    def _pop(self, _: Any, __: int) -> Any:
+        if not self._events:
+            return None
+        call, body = self._events.pop(0)
+        return self._table(getHeader=lambda *_: call, getBody=lambda _: body)
+
+    def _decode(self, _: Any, text: str) -> Any:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return None
+        return self._lua.table_from(value, recursive=True) if isinstance(value, dict) else value
+
+
+FINAL = json.dumps({"type": "transcription", "data": {"is_final": True, "text": "да"}})
+
+
+@pytest.mark.parametrize(
+    ("events", "text"),
+    [
+        (
+            [
+                ("fs-1", None),
+                ("fs-1", "no JSON"),
+                ("fs-1", "5"),
+                ("fs-1", '{"type": "transcription"}'),
+                ("fs-1", '{"type": "transcription", "data": {"is_final": false, "text": "не"}}'),
+                ("fs-2", FINAL.replace("да", "другой")),
+                ("fs-1", FINAL),
+            ],
+            "да",
+        ),
+        ([("fs-2", FINAL)], ""),
+    ],
+)
+def test_lua_leaves_the_first_final_in_a_variable(
+    events: list[tuple[str, str | None]], text: str
+) -> None:
+    lua = lupa.LuaRuntime()
+    switch = Switch(lua, events)
+    lua.globals().freeswitch, lua.globals().session = switch.freeswitch, switch.session
+    lua.execute((FOLDER / "audio_stream.lua").read_text("utf-8"))
+    assert switch.variables == {"ruasr_text": text}
+    start, stop = switch.commands
+    assert re.fullmatch(r"uuid_audio_stream fs-1 start (\S+) mono 8k", start)
+    assert urls(start) == ["ws://127.0.0.1:2701/?sample_rate=8k&channels=1&call_id=fs-1"]
+    assert stop == "uuid_audio_stream fs-1 stop"
 
 
 def message(headers: dict[str, str], body: bytes = b"") -> bytes:

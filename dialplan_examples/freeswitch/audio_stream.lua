@@ -9,8 +9,7 @@
 local SERVER = "ws://127.0.0.1:2701/"
 local WAIT_S = 15
 
--- FreeSWITCH brings its own JSON module; `text` of a final is all that is needed here.
-local JSON = require("JSON")
+local json = freeswitch.JSON() -- mod_lua's own
 
 session:answer()
 local uuid = session:get_uuid()
@@ -28,9 +27,10 @@ while session:ready() and text == nil and os.time() < deadline do
   local event = events:pop(0)
   while event do
     if event:getHeader("Unique-ID") == uuid then
-      local message = JSON:decode(event:getBody())
-      if message.type == "transcription" and message.data.is_final then
-        text = message.data.text
+      local message = json:decode(event:getBody() or "") -- nil for what is no JSON
+      local data = type(message) == "table" and message.type == "transcription" and message.data
+      if type(data) == "table" and data.is_final then
+        text = data.text
       end
     end
     event = events:pop(0)
