@@ -165,6 +165,8 @@ def test_the_event_socket_client_prints_what_is_heard(answer: str, printed: str,
             if not got[1]:  # it took the refusal and left
                 return
             peer.sendall(message({"Content-Type": "command/reply", "Reply-Text": "+OK"}))
+            for strange in ([1], "text", {"data": "text"}, None):
+                peer.sendall(event(strange))
             peer.sendall(event({"type": "transcription", "data": final}) + event(partial))
 
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -61,8 +61,10 @@ def transcriptions(stream: BinaryIO) -> Iterator[tuple[str, dict]]:
             message = json.loads(said)
         except ValueError:
             continue
-        data = message.get("data", message)  # mod_audio_fork hands on `data` alone
-        yield event.get("Unique-ID", "?"), data
+        # mod_audio_fork hands on `data` alone
+        data = message.get("data", message) if isinstance(message, dict) else None
+        if isinstance(data, dict):
+            yield event.get("Unique-ID", "?"), data
 
 
 def read_message(stream: BinaryIO) -> tuple[dict[str, str], bytes]:

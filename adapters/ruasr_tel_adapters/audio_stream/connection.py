@@ -1,8 +1,9 @@
 """One stream: optional metadata, then audio of one or two parties; results go back on it."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final
 from uuid import uuid4
 
 import structlog
@@ -112,6 +113,16 @@ class Connection:
             self._open()
         else:
             self._log.debug("audio_stream text", length=len(text))
+            self._note_late(values)
+
+    def _note_late(self, values: Mapping[str, Any]) -> None:
+        """Tell of metadata that say, too late, that the audio is something else."""
+        with suppress(ProtocolError):  # a text of the dialplan's own
+            said = change(self._settings, values)
+            if said.sample_rate_hz != self._settings.sample_rate_hz:
+                self._bad("late", "the rate came after the call began: say it in the URL")
+            elif said.channels != self._settings.channels:
+                self._bad("late", "the channels came after the call began: say them in the URL")
 
     def _hear(self, data: bytes) -> None:
         if self._call is None and not self._settings.is_whole:

@@ -65,13 +65,17 @@ def parse_url(target: str, defaults: Settings) -> Settings:
     Raises:
         ProtocolError: a value that cannot be, or too many.
     """
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError as error:  # `//[` begins as a host does
+        raise ProtocolError(f"the URL cannot be read: {error}") from None
     values: dict[str, object] = {}
     for segment in unquote(parts.path).split("/"):
         if RATE_NAMES.get(segment, segment) in map(str, RATES_HZ):
             values["sample_rate"] = segment
     try:
-        values.update(parse_qsl(parts.query, max_num_fields=FIELDS_MAX))
+        query = parts.query.replace("=+", "=%2B")  # a telephone number's plus, no space
+        values.update(parse_qsl(query, max_num_fields=FIELDS_MAX))
     except ValueError:
         raise ProtocolError(f"more than {FIELDS_MAX} fields in the URL") from None
     return change(defaults, values)
@@ -80,9 +84,14 @@ def parse_url(target: str, defaults: Settings) -> Settings:
 def change(settings: Settings, values: Mapping[str, object]) -> Settings:
     """Return settings with those of a URL or of metadata; unknown keys change nothing.
 
+    Metadata may have them in `start` and its `mediaFormat`, as Twilio's streams do.
+
     Raises:
         ProtocolError: a known key with a value that it cannot have.
     """
+    for key in ("start", "mediaFormat"):
+        if isinstance(inner := values.get(key), Mapping):
+            values = {**values, **inner}
     changes: dict[str, Any] = {}
     if (rate := values.get("sample_rate", values.get("sampleRate"))) is not None:
         changes["sample_rate_hz"] = _one_of("sample_rate", rate, RATES_HZ)

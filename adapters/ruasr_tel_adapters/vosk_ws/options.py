@@ -247,6 +247,7 @@ def parse_url(target: str) -> UrlSettings:
         if segment.isascii() and segment.isdigit() and _is_rate(segment):
             values["sample_rate"] = segment
     try:
+        query = query.replace("=+", "=%2B")  # a telephone number's plus, no space
         values.update(parse_qsl(query, keep_blank_values=True, max_num_fields=_URL_FIELDS_MAX))
     except ValueError:
         raise BadMessage(f"more than {_URL_FIELDS_MAX} fields in the URL") from None

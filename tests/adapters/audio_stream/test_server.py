@@ -151,6 +151,18 @@ async def test_metadata_count_though_the_first_frames_overtook_them(first: str) 
     assert {each.sample_rate_hz for each in ended.ledgers.values()} == {16_000}
 
 
+async def test_metadata_after_the_call_began_are_told_of() -> None:
+    async with house() as at, connect(f"{at.door.url}/?sample_rate=8k&channels=1") as socket:
+        await socket.send(bytes(640))
+        await at.heard.until(CallStarted)
+        with capture_logs() as logs:
+            await socket.send('{"sample_rate": 16000, "call_id": "late"}')
+            await socket.send('{"dtmf":"5"}')
+            await at.heard.until(Dtmf)
+        assert [line["kind"] for line in logs if line["log_level"] == "warning"] == ["late"]
+        assert at.bad("late") == 1
+
+
 async def test_audio_that_nobody_describes_is_not_kept_waiting() -> None:
     async with house() as at, connect(at.door.url) as socket:
         await play(socket, bytes(66_000))  # more than is held

@@ -56,6 +56,8 @@ def test_any_cut_of_the_stream_gives_the_same_samples(
         ("/?sample_rate=16k&channels=2", Settings(16_000, 2)),
         ("/?sampleRate=48000&channels=mixed", Settings(48_000, 1)),
         ("/8000?sample_rate=16000", Settings(16_000, 1)),
+        ("/?call_id=+79161234567", Settings(8000, 1, None, CallId("+79161234567"))),
+        ("/?call_id=%2B79161234567", Settings(8000, 1, None, CallId("+79161234567"))),
         ("/?uuid=a-1&profile=yesno&x=1", Settings(8000, 1, "yesno", CallId("a-1"))),
     ],
 )
@@ -68,6 +70,7 @@ def test_the_url_says_what_the_stream_is(target: str, settings: Settings) -> Non
     [
         ("/?sample_rate=11025", "sample_rate: '11025' is not one of 8000, 16000"),
         ("/?channels=3", "channels: '3' is not one of 1, 2"),
+        ("//[", "the URL cannot be read: Invalid IPv6 URL"),
         ("/?call_id=a%20b", "call_id: 'a b' is not 1 to 128 of"),
         ("/?" + "a=1&" * 65, "more than 64 fields in the URL"),
     ],
@@ -85,6 +88,10 @@ def test_no_text_is_an_error(text: str) -> None:
 def test_metadata_settings() -> None:
     values = parse_text('{"callSid": "x", "sampleRate": 16000, "channels": 2, "other": {}}')
     assert change(DEFAULTS, values) == Settings(16_000, 2, None, CallId("x"))
+    nested = {"event": "start", "start": {"callSid": "y", "mediaFormat": {"sampleRate": 16000}}}
+    assert change(DEFAULTS, nested) == Settings(16_000, 1, None, CallId("y"))
+    nested["start"] = {"mediaFormat": "slin", "channels": 2}
+    assert change(DEFAULTS, nested) == Settings(8000, 2)
     assert parse_text("[" * 100_000) == {}
     assert change(DEFAULTS, {}) == DEFAULTS
 

@@ -125,6 +125,7 @@ def test_settings_of_several_messages_add_up() -> None:
         ("/?words=0&profile=yesno", UrlSettings({"words": "0", "profile": "yesno"}, "yesno")),
         ("/?profile=", UrlSettings({"profile": ""})),
         ("/?call_id=17.42", UrlSettings({"call_id": "17.42"}, None, CallId("17.42"))),
+        ("/?call_id=+7916", UrlSettings({"call_id": "+7916"}, None, CallId("+7916"))),
         ("/?uuid=0f-1e", UrlSettings({"uuid": "0f-1e"}, None, CallId("0f-1e"))),
         ("//[bad?token=%D0%B4", UrlSettings({"token": "д"})),
     ],
