@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ruasr_tel.audio.codec import Decoder, Encoding
 from ruasr_tel.call import Call, Calls
-from ruasr_tel.errors import Overloaded
+from ruasr_tel.errors import ConfigError, Overloaded
 from ruasr_tel.leg import Leg
 from ruasr_tel.live import free_id
 from ruasr_tel.metrics import Metrics
@@ -81,7 +81,7 @@ class Connection:
         self._calls = calls
         self._metrics = metrics
         self._config = config
-        self._profile = url.profile or config.profile
+        self._profile = url.profile
         wanted = url.call_id or CallId(str(uuid4()))
         self._call_id = free_id(wanted, calls)
         self._session = Session(change_options(default_options(config), url.values))
@@ -105,10 +105,11 @@ class Connection:
                 call_id=self._call_id,
                 peer=peer_name(self._socket.remote_address),
                 profile=self._profile,
+                door_profile=self._config.profile,
                 on_event=self._session.on_event,
                 hang_up=lambda reason: self.stop(Ending("too long", POLICY_VIOLATION, reason)),
             )
-        except Overloaded as exc:
+        except (Overloaded, ConfigError) as exc:  # the profile went after the handshake
             await self._close(Ending("refused", TRY_AGAIN_LATER, str(exc)))
             return
         ending = await self._serve(call)

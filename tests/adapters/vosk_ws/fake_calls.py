@@ -187,12 +187,13 @@ class FakeCalls:
         profile: str | None,
         on_event: Callable[[Event], None],
         hang_up: Callable[[str], None],
+        door_profile: str | None = None,
     ) -> FakeCall:
         assert door == "vosk_ws"
         assert call_id not in self.running
         if self.full_after_handshake:
             raise Overloaded("2 calls are running, the limit (calls.max_calls)")
-        name = profile or self.announced.get(call_id) or "default"
+        name = profile or self.announced.get(call_id) or door_profile or "default"
         call = FakeCall(self, call_id, peer, name, on_event, hang_up)
         self.running[call_id] = call
         self.calls.put_nowait(call)

@@ -129,6 +129,16 @@ async def test_an_announced_profile_says_what_is_asked(calls: FakeCalls, serve: 
     assert call.leg.options == [replace(YESNO, boost=2.0)]
 
 
+@pytest.mark.parametrize(("call_id", "name"), [("c-1", "default"), ("c-2", "yesno")])
+async def test_the_door_s_profile_is_for_calls_that_none_was_announced_for(
+    calls: FakeCalls, serve: Serve, call_id: str, name: str
+) -> None:
+    calls.announced[CallId("c-1")] = "default"
+    async with client(await serve(profile="yesno"), f"/?call_id={call_id}"):
+        call = await calls.calls.get()
+    assert call.profile_name == name
+
+
 async def test_a_running_call_keeps_the_profile_that_it_began_with(
     calls: FakeCalls, serve: Serve
 ) -> None:
