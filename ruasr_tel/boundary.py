@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from ruasr_tel.audio.tape import Tape
 from ruasr_tel.section import Section
 from ruasr_tel.types import Samples
 from ruasr_tel.vad.base import VAD_RATE_HZ, WINDOW_SAMPLES
@@ -126,7 +127,7 @@ class BoundaryBuffer:
         self._hangover = min(sample_rate_hz * config.hangover_ms // 1000, self._endpoint)
         self._overlap = sample_rate_hz * config.overlap_ms // 1000
         self._longest = int(config.max_segment_s * sample_rate_hz) - self._edge(1) - 1
-        self._audio = _Tape(sample_rate_hz)
+        self._audio = Tape(sample_rate_hz)
         self._queued: list[float] = []  # probabilities whose audio is not here yet
         self._windows = 0  # windows scored so far
         self._presumed = 0  # windows a flush took for speech before their probability came
@@ -143,6 +144,11 @@ class BoundaryBuffer:
     def end(self) -> int:
         """Samples received since the leg began."""
         return self._audio.end
+
+    @property
+    def scored(self) -> int:
+        """End of the last window that was scored: what came after it may be another segment's."""
+        return self._edge(self._windows)
 
     @property
     def silence(self) -> int:
@@ -170,9 +176,10 @@ class BoundaryBuffer:
         return self._last_speech
 
     def open_audio(self, since: int = 0) -> Samples:
-        """Return a copy of the open segment from sample `since` on, shape (n,); n = 0 without."""
-        start = self._audio.end if self._start is None else max(self._start, since)
-        return self._audio.copy(start, self._audio.end)
+        """Return the open segment from sample `since` up to `scored`, shape (n,), n = 0 without."""
+        if self._start is None:
+            return _NONE
+        return self._audio.copy(max(self._start, since), self.scored)
 
     def push(
         self, samples: Samples = _NONE, probabilities: Sequence[float] = ()
@@ -362,37 +369,3 @@ class BoundaryBuffer:
         whole = len(audio) // grain
         power = (audio[: whole * grain].reshape(whole, grain) ** 2).mean(axis=1)
         return 10 * np.log10(power + 1), grain
-
-
-class _Tape:
-    """A growing line of samples whose beginning can be forgotten; positions are absolute."""
-
-    def __init__(self, capacity: int) -> None:
-        self._store = np.zeros(capacity, np.int16)
-        self._head = 0  # where `start` lies in the store
-        self.start = 0
-        self.end = 0
-
-    def append(self, samples: Samples) -> None:
-        used = self._head + self.end - self.start
-        if used + len(samples) > len(self._store):
-            self._make_room(len(samples))
-            used = self.end - self.start
-        self._store[used : used + len(samples)] = samples
-        self.end += len(samples)
-
-    def copy(self, start: int, end: int) -> Samples:
-        offset = self._head - self.start
-        return self._store[start + offset : end + offset].copy()
-
-    def forget(self, before: int) -> None:
-        self._head += before - self.start
-        self.start = before
-
-    def _make_room(self, more: int) -> None:
-        """Move what is held to the front; twice the need, so that a copy is paid for once."""
-        held = self.copy(self.start, self.end)
-        if 2 * (len(held) + more) > len(self._store):
-            self._store = np.zeros(2 * (len(held) + more), np.int16)
-        self._store[: len(held)] = held
-        self._head = 0

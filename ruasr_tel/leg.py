@@ -230,7 +230,9 @@ class Leg:
         if self._progress is not None and self._is_scored():
             self._progress.settle()
         if self._buffer.open_start is not None:
-            self._segments.grow(self._buffer.open_start, self._buffer.end, self._buffer.open_audio)
+            self._segments.grow(
+                self._buffer.open_start, self._buffer.scored, self._buffer.open_audio
+            )
         elif self._buffer.beginning:
             self._hurry()
         self._wake()
@@ -270,9 +272,9 @@ class Leg:
         for event in events:
             if isinstance(event, SegmentReady):
                 quiet_s = (self._end - self._buffer.last_speech) / self.sample_rate_hz
-                self._segments.close(event, self._buffer.end, quiet_s)
+                self._segments.close(event, self._buffer.scored, quiet_s)
             else:
-                self._segments.begin(event.at, self._buffer.end)
+                self._segments.begin(event.at, self._buffer.scored)
 
     async def _until(self, done: Callable[[], bool], deadline_s: float | None) -> bool:
         if done():

@@ -39,8 +39,9 @@ class LiveSegment:
         """Send what is new, if it is enough.
 
         Args:
-            end: one past the newest sample.
-            audio: gives the segment's audio from a sample on, int16, shape (n,).
+            end: one past the newest sample that the detector has heard: what comes after it may
+                belong to the next segment, and a stream cannot take back what it heard.
+            audio: gives the segment's audio from a sample up to `end`, int16, shape (n,).
         """
         if end - self._sent >= self._piece:
             self._hearing.push(audio(self._sent))
@@ -49,9 +50,10 @@ class LiveSegment:
     def close(self, segment: SegmentReady) -> Hearing | None:
         """End the stream with the segment; return it, or None if the segment must be decoded.
 
-        The stream may have heard more than the segment has. Past an endpoint that is silence. A
-        segment that was cut for its length was cut back in time, and the rest of its stream belongs
-        to the next one: then it is decoded by itself.
+        The stream may have heard more than the segment has. Past an endpoint that is silence, as it
+        heard only what the detector had heard, too. A segment that was cut for its length was cut
+        back in time, and the rest of its stream belongs to the next one: then it is decoded by
+        itself.
         """
         assert segment.start == self._start
         ahead = self._sent > segment.end and segment.reason is Reason.LENGTH

@@ -118,7 +118,7 @@ class Segments:
         self._offset_s += seconds
 
     def begin(self, speech: int, end: int) -> None:
-        """Speech began at sample `speech`; the buffer has audio up to `end`."""
+        """Speech began at sample `speech`; the detector has heard the audio up to `end`."""
         self._around.emit(SpeechStarted(self._call_id, self._leg_id, _utc(), self.time_s(speech)))
         self._next(end)
 
@@ -127,8 +127,8 @@ class Segments:
 
         Args:
             start: its first sample.
-            end: one past the newest sample.
-            audio: gives its audio from a sample on, int16, shape (n,).
+            end: one past the newest sample that the detector has heard.
+            audio: gives its audio from a sample up to `end`, int16, shape (n,).
         """
         if self._live is not None and self._live.hearing.died and self._streams_left:
             self._live = None
@@ -177,7 +177,7 @@ class Segments:
 
         Args:
             segment: the segment.
-            end: one past the buffer's newest sample.
+            end: one past the newest sample that the detector has heard.
             quiet_s: seconds of audio since its last speech.
         """
         options, hearing = self._open_options, self._end_stream(segment)

@@ -3,29 +3,31 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Sequence
+from itertools import cycle
+from typing import cast
 
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ruasr_tel.boundary import BoundaryConfig
 from ruasr_tel.call import Call, Calls
 from ruasr_tel.engines import scripted, wire
-from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, EngineSpec, Hypothesis
-from ruasr_tel.engines.hearing import Hearing, Hearings
-from ruasr_tel.engines.prepare import prepare
+from ruasr_tel.engines.base import (
+    PLAIN,
+    DecodeOptions,
+    EngineInfo,
+    Hypothesis,
+    Piece,
+)
+from ruasr_tel.engines.hearing import Hearing
 from ruasr_tel.engines.process import EngineProcess, EngineProcessConfig
 from ruasr_tel.engines.scripted import create
-from ruasr_tel.engines.streams import Streams
-from ruasr_tel.errors import EngineDied
-from ruasr_tel.events import CallEnded, Event, Final, Partial
+from ruasr_tel.events import CallEnded, Final, Partial
 from ruasr_tel.leg import Leg
 from ruasr_tel.partials import PartialsConfig
 from ruasr_tel.profile import Profile
 from ruasr_tel.scheduler import Priority, Scheduler, SchedulerConfig
-from ruasr_tel.segments import Surroundings
 from ruasr_tel.testing import (
     TIMEOUT_S,
     Recorder,
@@ -35,107 +37,10 @@ from ruasr_tel.testing import (
     silence,
     tone,
 )
-from ruasr_tel.types import CallId, LegId, Samples
-from ruasr_tel.vad import VadBatcher, VadConfig
-from ruasr_tel.vad.energy import EnergyVad
+from ruasr_tel.types import CallId, Waveform
+from tests.core.streams_kit import STREAMING, DrivenHost, DrivenLeg
 
 FINAL = Priority.FINAL
-STREAMING = EngineSpec("scripted", "scripted", options={"streaming": True, "alternatives": 2})
-SHORT = Profile(boundary=BoundaryConfig(max_segment_s=2.0))
-
-
-class DrivenHost:
-    """A streaming engine that advances, loses streams and dies when the test says so."""
-
-    def __init__(self) -> None:
-        self.engine = create(STREAMING)
-        self.slots = 1
-        self.decodes = 0
-        self.alive = True
-        self.messages: list[wire.Message] = []
-        self.begin()
-
-    def begin(self) -> None:
-        self.streams = Streams(self.engine, self.messages.append)
-        self.hearings = Hearings(self.streams.put)
-
-    @property
-    def info(self) -> EngineInfo:
-        return self.engine.info
-
-    async def decode(
-        self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
-    ) -> list[Hypothesis]:
-        self.decodes += 1
-        return self.engine.decode([prepare(*one, self.info) for one in batch], options)
-
-    def open_stream(self, sample_rate_hz: int, options: DecodeOptions = PLAIN) -> Hearing | None:
-        return self.hearings.open(sample_rate_hz, options) if self.alive else None
-
-    @property
-    def lag_s(self) -> float:
-        return self.hearings.lag_s
-
-    def step(self) -> None:
-        self.streams.step()
-        self.deliver()
-
-    def deliver(self) -> None:
-        for message in self.messages:
-            assert isinstance(message, wire.Heard | wire.Finished | wire.Lost)
-            self.hearings.receive(message)
-        self.messages.clear()
-
-    def die(self) -> None:
-        self.messages.clear()
-        lost = self.hearings
-        self.begin()
-        lost.fail(EngineDied("killed by SIGKILL"))
-
-
-class DrivenLeg:
-    """A leg whose audio is scored by the test: nothing happens at a time of its own."""
-
-    def __init__(
-        self,
-        index: int,
-        host: DrivenHost,
-        scheduler: Scheduler,
-        streams: Scheduler | None = None,
-    ) -> None:
-        self.events: list[Event] = []
-        batcher = VadBatcher(EnergyVad(), VadConfig())  # not started
-        around = Surroundings(
-            scheduler,
-            batcher,
-            self.events.append,
-            time.monotonic,
-            TIMEOUT_S,
-            streams=streams or scheduler,
-        )
-        self.leg = Leg(CallId("c"), LegId(f"c/{index}"), 8000, SHORT, around)
-
-    def hear(self, audio: Samples) -> None:
-        self.leg.push(audio)
-        windows = self.leg.take_windows()
-        level = np.abs(windows).max(axis=1, initial=0.0)
-        self.leg.on_probabilities([float(one > 0.01) for one in level])
-
-    def finals(self) -> list[Final]:
-        return [event for event in self.events if isinstance(event, Final)]
-
-    def check(self, spoke: bool) -> None:
-        """See that every segment got one final with text, and every sample went somewhere."""
-        finals = self.finals()
-        assert [final.segment for final in finals] == list(range(len(finals)))
-        assert [final.error for final in finals] == [None] * len(finals)
-        # after a cut in speech the doubled audio's word is said once, and may be all there is
-        cut = [False, *(final.reason == "length" for final in finals)]
-        assert all(final.text or after for final, after in zip(finals, cut, strict=False))
-        assert bool(finals) == spoke
-        ledger = self.leg.ledger()
-        assert (ledger.difference, ledger.dropped) == (0, {})
-
 
 STEPS = st.lists(
     st.tuples(
@@ -170,10 +75,7 @@ async def play(steps: list[tuple[str, int]]) -> None:
             do(what, which, host, legs[which])
         await asyncio.sleep(0)
     flushes += [asyncio.create_task(leg.leg.flush()) for leg in legs]
-    async with asyncio.timeout(TIMEOUT_S):
-        while not all(flush.done() for flush in flushes):
-            host.step()
-            await asyncio.sleep(0)
+    await host.until(*flushes)
     for leg in legs:
         leg.check(spoke=("speak", legs.index(leg)) in steps)
         leg.leg.close()
@@ -197,13 +99,80 @@ def do(what: str, which: int, host: DrivenHost, leg: DrivenLeg) -> None:
             host.hearings.receive(wire.Lost(host.hearings._numbers - which, "lost"))
 
 
+STEP = 600
+"""Level of the first word; the next one is louder by as much."""
+
+
+class Levels:
+    """A streaming engine that hears a word for each level of sound, and says its number."""
+
+    info = EngineInfo("levels", "levels", 8000, streaming=True)
+
+    def decode(
+        self, segments: Sequence[Waveform], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
+        return [self._heard(segment) for segment in segments]
+
+    def open_stream(self, options: DecodeOptions = PLAIN) -> object:
+        return []
+
+    def advance(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
+        heard = []
+        for piece in pieces:
+            so_far = cast(list[Waveform], piece.stream)
+            so_far.append(piece.samples)
+            heard.append(self._heard(np.concatenate(so_far)))
+        return heard
+
+    def _heard(self, audio: Waveform) -> Hypothesis:
+        level = np.rint(audio * 32768).astype(int) // STEP
+        begins = np.flatnonzero((np.diff(level, prepend=0) != 0) & (level > 0))
+        words = [str(level[at]) for at in begins]
+        tokens = tuple(" " + word for word in words)
+        return Hypothesis(" ".join(words), tokens, tuple(float(at) / 8000 for at in begins))
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    gaps_s=st.lists(st.sampled_from((0.2, 0.4, 0.7, 1.0)), min_size=1, max_size=8),
+    cuts=st.lists(st.integers(80, 16_000), min_size=1, max_size=20),
+    scored=st.lists(st.integers(0, 40), min_size=1, max_size=20),
+)
+@example(gaps_s=[0.7, 0.7], cuts=[4000], scored=[8])
+async def test_every_word_is_in_one_final_however_far_the_detector_is_behind(
+    gaps_s: list[float], cuts: list[int], scored: list[int]
+) -> None:
+    host = DrivenHost(Levels())
+    scheduler = Scheduler(host, SchedulerConfig())
+    await scheduler.start()
+    leg = DrivenLeg(0, host, scheduler)
+    words = [(np.full(3200, STEP * n, np.int16), gap_s) for n, gap_s in enumerate(gaps_s, 1)]
+    audio = np.concatenate(
+        [part for word, s in words for part in (word, np.zeros(int(s * 8000), np.int16))]
+    )
+    at = 0
+    for cut, windows in zip(cycle(cuts), cycle(scored), strict=False):
+        leg.hear(audio[at : at + cut], windows)
+        host.step()
+        await asyncio.sleep(0)
+        at += cut
+        if at >= len(audio):
+            break
+    leg.hear(audio[at:])
+    await host.until(asyncio.create_task(leg.leg.flush()))
+    said = " ".join(final.text for final in leg.finals()).split()
+    assert said == [str(n) for n in range(1, len(words) + 1)]
+    leg.leg.close()
+    await scheduler.close()
+
+
 async def test_finals_come_from_the_stream_and_nothing_is_decoded_twice() -> None:
     host = DrivenHost()
     scheduler = Scheduler(host, SchedulerConfig())
     await scheduler.start()
     leg = DrivenLeg(0, host, scheduler)
     for _ in range(3):
-        leg.hear(tone(0.5))
+        leg.hear(tone(0.512))  # 16 windows
         host.step()
     leg.hear(silence(0.7))
     host.step()
@@ -239,16 +208,12 @@ async def test_partials_go_on_when_the_engine_is_back() -> None:
     assert say(0.1) == 0
     host.alive = True
     assert say(0.4) == 2  # 1.1 s in all
-    assert say(0.4) == 3
+    assert say(0.5) == 3
     host.die()
     assert say(0.3) == 0
     leg.hear(silence(0.7))
     assert say(0.6) == 1  # the next segment
-    async with asyncio.timeout(TIMEOUT_S):
-        flush = asyncio.create_task(leg.leg.flush())
-        while not flush.done():
-            host.step()
-            await asyncio.sleep(0)
+    await host.until(asyncio.create_task(leg.leg.flush()))
     leg.check(spoke=True)
     leg.leg.close()
     await scheduler.close()
