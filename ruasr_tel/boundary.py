@@ -130,7 +130,7 @@ class BoundaryBuffer:
         self._audio = Tape(sample_rate_hz)
         self._queued: list[float] = []  # probabilities whose audio is not here yet
         self._windows = 0  # windows scored so far
-        self._presumed = 0  # windows a flush took for speech before their probability came
+        self._presumed = 0  # windows taken for speech before their probability came
         self._run = 0  # speech windows in a row while no segment is open
         self._start: int | None = None  # start of the open segment
         self._doubled = 0  # its overlap
@@ -198,7 +198,7 @@ class BoundaryBuffer:
         if len(samples):
             self._audio.append(samples)
         self._queued.extend(probabilities)
-        late = min(self._presumed, len(self._queued))  # a flush has counted these windows already
+        late = min(self._presumed, len(self._queued))  # these windows were counted already
         self._presumed -= late
         done = late
         while done < len(self._queued) and self._edge(self._windows + 1) <= self._audio.end:
@@ -207,14 +207,20 @@ class BoundaryBuffer:
         del self._queued[:done]
         return events
 
-    def end_utterance(self) -> list[BoundaryEvent]:
+    def end_utterance(self, kept_back: int = 0) -> list[BoundaryEvent]:
         """End the open utterance because audio stopped arriving (the clock says so).
 
         Does nothing while a whole window still waits for its probability.
+
+        Args:
+            kept_back: newest samples that may not have reached the detector: fewer than a window.
+                A window that lacks some of them waits for nothing, and counts as speech.
         """
         events: list[BoundaryEvent] = []
-        if self._start is not None and self._edge(self._windows + 1) > self._audio.end:
-            self._close_utterance(self._audio.end, Reason.ENDPOINT, events)
+        if self._start is None or self._edge(self._windows + 1) + kept_back <= self._audio.end:
+            return events
+        self._presume(events)
+        self._close_utterance(self._audio.end, Reason.ENDPOINT, events)
         return events
 
     def flush(self) -> list[BoundaryEvent]:
@@ -223,9 +229,7 @@ class BoundaryBuffer:
         A second flush in a row gives nothing.
         """
         events: list[BoundaryEvent] = []
-        while self._edge(self._windows + 1) <= self._audio.end:
-            self._score(1.0, events)
-            self._presumed += 1
+        self._presume(events)
         if self._start is None and self._run:
             self._open(self._windows - self._run, events)
         if self._start is not None:
@@ -239,6 +243,12 @@ class BoundaryBuffer:
     def _edge(self, window: int) -> int:
         """First sample of a window, exact at every rate (11025 and 44100 Hz have uneven ones)."""
         return window * WINDOW_SAMPLES * self._rate_hz // VAD_RATE_HZ
+
+    def _presume(self, events: list[BoundaryEvent]) -> None:
+        """Take the whole windows that wait for their probabilities for speech."""
+        while self._edge(self._windows + 1) <= self._audio.end:
+            self._score(1.0, events)
+            self._presumed += 1
 
     def _score(self, probability: float, events: list[BoundaryEvent]) -> None:
         self._windows += 1

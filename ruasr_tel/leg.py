@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 
@@ -63,6 +64,7 @@ class Leg:
             call_id, leg_id, sample_rate_hz, profile, around, offset_s, self._wake
         )
         self._resampler = stream_resampler(sample_rate_hz, VAD_RATE_HZ)
+        self._kept_back = ceil(self._resampler.latency_s * sample_rate_hz)
         self._fresh: list[Samples] = []  # arrived since the detector last looked
         self._fresh_samples = 0
         self._unscored: list[Waveform] = []  # at the detector's rate
@@ -186,7 +188,7 @@ class Leg:
         late_s += 2 * self._last_push / self.sample_rate_hz
         if now_s - self._last_audio_s >= late_s:
             self._absorb()
-            self._take(self._buffer.end_utterance())
+            self._take(self._buffer.end_utterance(self._kept_back))
 
     def close(self) -> None:
         """Leave the detector; after `flush`."""

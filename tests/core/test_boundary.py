@@ -204,6 +204,18 @@ def test_the_clock_does_not_end_an_utterance_whose_audio_is_not_scored_yet() -> 
     assert buffer.end_utterance() == []
 
 
+@pytest.mark.parametrize("past", [0, 1, 15, 16])
+def test_the_clock_waits_for_no_window_that_lacks_what_was_kept_back(past: int) -> None:
+    buffer = BoundaryBuffer(BoundaryConfig(), 16_000)
+    probabilities = windows_of((0.9, 640))
+    buffer.push(audio_of(len(probabilities) + 1, 16_000, tail=past), probabilities)
+    events = buffer.end_utterance(kept_back=16)
+    assert [e.end for e in events if isinstance(e, SegmentReady)] == [buffer.end] * (past < 16)
+    later = buffer.push(audio_of(2, 16_000), [0.9, 0.9])  # the first one is of the window above
+    assert later == []
+    assert len(buffer.push(audio_of(1, 16_000), [0.9])) == (past < 16)
+
+
 def test_audio_that_no_detector_scored_counts_as_speech_at_the_flush() -> None:
     buffer = BoundaryBuffer(BoundaryConfig(), 8000)
     audio = audio_of(100, 8000)

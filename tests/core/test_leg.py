@@ -126,20 +126,26 @@ async def test_a_flush_ends_the_utterance_and_the_time_line_goes_on() -> None:
     assert leg.clock_s == 3.0
 
 
-async def test_the_clock_ends_an_utterance_when_frames_stop_coming() -> None:
+@pytest.mark.parametrize(
+    ("rate_hz", "samples"),
+    [(8000, 8000), (8000, 8192), *((16000, 16384 + past) for past in (-1, 0, 8, 15, 16, 17))],
+)
+async def test_the_clock_ends_an_utterance_when_frames_stop_coming(
+    rate_hz: int, samples: int
+) -> None:
     now_s = 100.0
     recorder = Recorder()
     async with running_calls(mono=lambda: now_s) as calls:
-        call, leg = begin(calls, recorder)
-        push(leg, tone(1.0))
+        call, leg = begin(calls, recorder, rate_hz)
+        push(leg, tone(2.0, rate_hz)[:samples])
         await recorder.until(SpeechStarted)
         await asyncio.wait_for(leg.backlog_below(0.033), TIMEOUT_S)
-        call.tick(now_s + 0.5)
-        assert leg.backlog_s < 0.033  # nothing was closed: 0.5 s is within what is late
+        call.tick(now_s + 0.45)
+        assert leg.backlog_s < 0.033  # nothing was closed: 0.45 s is within what is late
         now_s += 0.6
         (final,) = await recorder.until(Final)
         await ended(call, recorder)
-    assert (final.reason, final.end_s) == ("endpoint", 1.0)
+    assert (final.reason, final.end_s) == ("endpoint", samples / rate_hz)
 
 
 async def test_the_clock_waits_longer_for_a_peer_that_sends_long_messages() -> None:
