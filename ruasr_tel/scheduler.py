@@ -16,17 +16,9 @@ from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineInfo, Hypothesis
 from ruasr_tel.engines.hearing import Hearing
 from ruasr_tel.engines.prepare import fit
 from ruasr_tel.errors import DecodeError, EngineDied
-from ruasr_tel.jobs import (
-    FINAL_DUE_S,
-    PARTIALS,
-    Answer,
-    Batch,
-    JobQueue,
-    Priority,
-    SchedulerConfig,
-    Work,
-)
+from ruasr_tel.jobs import FINAL_DUE_S, Answer, JobQueue, SchedulerConfig
 from ruasr_tel.types import Samples
+from ruasr_tel.work import PARTIALS, Batch, Priority, Work
 
 __all__ = ["FINAL_DUE_S", "EngineHost", "Job", "Priority", "Scheduler", "SchedulerConfig"]
 

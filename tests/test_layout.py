@@ -28,6 +28,7 @@ _STORE = "tests/core/store/"
 _REST = "tests/adapters/rest/"
 TESTED_BY = {
     "ruasr_tel/models/entries.py": "tests/core/models/test_catalog.py",
+    "ruasr_tel/work.py": "tests/core/test_jobs.py",
     "ruasr_tel/recordings/config.py": "tests/core/test_config.py",  # with every other section
     "ruasr_tel/recordings/model.py": "tests/core/recordings/test_jobs.py",
     "ruasr_tel/recordings/stages.py": "tests/core/recordings/test_jobs.py",

@@ -23,11 +23,11 @@ from ruasr_tel.assemble import Assembler
 from ruasr_tel.cli.common import read_config
 from ruasr_tel.config import Config
 from ruasr_tel.engines.child import Child
-from ruasr_tel.jobs import PARTIALS
 from ruasr_tel.leg import Leg
 from ruasr_tel.log import set_up_logging
 from ruasr_tel.scheduler import Priority, Scheduler
 from ruasr_tel.sinks import Fanout
+from ruasr_tel.work import PARTIALS
 from ruasr_tel_adapters.audiosocket.session import Session
 
 WRAPPED: dict[str, list[tuple[type, str]]] = {

@@ -4,7 +4,8 @@ import numpy as np
 
 from ruasr_tel.engines.base import Hypothesis
 from ruasr_tel.errors import DecodeError
-from ruasr_tel.jobs import Answer, Batch, JobQueue, Outcome, Priority, SchedulerConfig, Work
+from ruasr_tel.jobs import Answer, JobQueue, Outcome, SchedulerConfig
+from ruasr_tel.work import Batch, Priority, Work
 
 RATE_HZ = 8000
 FINAL, PARTIAL, BULK = Priority.FINAL, Priority.PARTIAL, Priority.BULK

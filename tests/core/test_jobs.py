@@ -1,7 +1,8 @@
 import numpy as np
 
 from ruasr_tel.engines.base import Hypothesis
-from ruasr_tel.jobs import LIVE_S, JobQueue, Work
+from ruasr_tel.jobs import LIVE_S, JobQueue
+from ruasr_tel.work import Work
 from tests.core.jobs_kit import (
     BULK,
     CONFIG,

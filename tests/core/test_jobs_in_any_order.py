@@ -15,18 +15,8 @@ from hypothesis.stateful import (
 
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, Hypothesis
 from ruasr_tel.errors import DecodeError, Overloaded
-from ruasr_tel.jobs import (
-    BATCH_LENGTH_RATIO,
-    PARTIALS,
-    Answer,
-    Batch,
-    JobQueue,
-    Outcome,
-    Priority,
-    SchedulerConfig,
-    State,
-    Work,
-)
+from ruasr_tel.jobs import BATCH_LENGTH_RATIO, Answer, JobQueue, Outcome, SchedulerConfig
+from ruasr_tel.work import PARTIALS, Batch, Priority, State, Work
 
 RATE_HZ = 8000
 FINAL, PARTIAL = Priority.FINAL, Priority.PARTIAL

@@ -3,7 +3,8 @@
 import pytest
 
 from ruasr_tel.errors import Overloaded
-from ruasr_tel.jobs import JobQueue, SchedulerConfig, Work
+from ruasr_tel.jobs import JobQueue, SchedulerConfig
+from ruasr_tel.work import Work
 from tests.core.jobs_kit import BULK, CONFIG, FINAL, FIRST, PARTIAL, answer, submit, take, work
 
 
