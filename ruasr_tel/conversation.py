@@ -108,7 +108,8 @@ class Call:
         return task
 
     async def _finish(self, reason: str) -> None:
-        await asyncio.gather(*self._closing, *(_finish(leg) for leg in self._open.values()))
+        ends = [*self._closing, *(_finish(leg) for leg in self._open.values())]
+        answers = await asyncio.gather(*ends, return_exceptions=True)
         ledgers = {leg.leg_id: leg.ledger() for leg in self._legs}
         heard = {leg.leg_id: leg.outcome() for leg in self._legs}
         outcomes = {leg_id: each for leg_id, each in heard.items() if each is not None}
@@ -116,6 +117,9 @@ class Call:
         self._emit(
             CallEnded(self.call_id, _utc(), reason, duration_s, self.finals, ledgers, outcomes)
         )
+        for answer in answers:  # after the end, without which the call would count as running
+            if isinstance(answer, BaseException):
+                raise answer
 
     def _emit(self, event: Event) -> None:
         self.finals += isinstance(event, Final)

@@ -89,3 +89,22 @@ async def test_what_was_filled_in_is_received_told_by_reason_and_ends_no_utteran
     assert ledger.concealed == {"lost": 400, "not sent": 80}
     assert (ledger.received, ledger.difference) == (round(1.2 * 8000) + 480, 0)
     assert len(recorder.of(Final)) == 1
+
+
+async def test_a_call_ends_although_one_of_its_legs_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    async with running_calls() as calls:
+        call = calls.open(door="test", call_id=CallId("c"), peer="", on_event=recorder)
+        bad, good = call.open_leg(8000), call.open_leg(8000, 1)
+        good.push(tone(0.6))
+
+        async def broken() -> None:
+            raise ValueError("a bug")
+
+        monkeypatch.setattr(bad, "flush", broken)
+        with pytest.raises(ValueError, match="a bug"):
+            await asyncio.wait_for(call.end("hangup"), TIMEOUT_S)
+        assert len(calls) == 0
+    final, end = recorder.of(Final)[0], recorder.of(CallEnded)[0]
+    assert (final.leg_id, final.error) == (good.leg_id, None)
+    assert (end.finals, set(end.ledgers)) == (1, {bad.leg_id, good.leg_id})
