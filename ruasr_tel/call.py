@@ -143,7 +143,10 @@ class Calls:
             raise Overloaded("the server is stopping and takes no new calls")
         if len(self._running) >= self.config.max_calls:
             raise Overloaded(f"{len(self._running)} calls are running, the limit (calls.max_calls)")
-        wait_s = self._recognisers.get(model).scheduler.wait_s
+        scheduler = self._recognisers.get(model).scheduler
+        if self._priority is Priority.BULK:
+            scheduler.admit_bulk()
+        wait_s = scheduler.wait_s
         if wait_s > self.config.max_wait_s:
             raise Overloaded(
                 f"a final would wait {wait_s:.1f} s for the engine, more than "

@@ -46,10 +46,12 @@ class SchedulerConfig(Section):
     """Partials that may wait, first ones and later ones each; more are skipped."""
 
     bulk_queue: int = Field(default=10_000, ge=1, le=1_000_000)
-    """Segments of recordings that may wait; more are refused and tried again by their job."""
+    """Segments of recordings that may wait; while as many do, no recording begins: its job tries
+    again later."""
 
     final_timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
-    """Seconds after which a segment is given up if the engine answered nothing for as long."""
+    """Seconds after which a call's segment is given up if the engine answered nothing for as long;
+    recordings wait."""
 
 
 Outcome: TypeAlias = Hypothesis | DecodeError | None
@@ -62,10 +64,11 @@ class JobQueue(Generic[WorkT]):
     """The state of the scheduler: what waits and what runs.
 
     Finals go first, by deadline, then partials, a segment's first ones before the later ones, then
-    bulk; equals in order of submission. When the
-    engine process ends, the finals and bulk jobs it held go back to the front of their class, and
-    each of them runs alone from then on, so that only the guilty one can end it a second time and
-    is then given up. Partials it held are given up at once: newer ones will come.
+    bulk; equals in order of submission. When the engine process ends, the finals and bulk jobs it
+    held go back to the front of their class, and each of them runs alone from then on, so that only
+    the guilty one can end it a second time and is then given up. Bulk ones run alone among their
+    like only: no call waits for a recording. Partials it held are given up at once: newer ones will
+    come.
 
     Args:
         config: limits.
@@ -90,7 +93,7 @@ class JobQueue(Generic[WorkT]):
         self._stopped = False
         self.rate = DecodeRate()
         self.refused = dict.fromkeys(Priority, 0)
-        """Jobs refused so far."""
+        """Jobs refused so far; of BULK, recordings."""
         self.busy_s = dict.fromkeys(Priority, 0.0)
         """Seconds that slots, and streams beside them, kept the engine busy so far."""
 
@@ -98,7 +101,7 @@ class JobQueue(Generic[WorkT]):
         """Take a new job; after `stop` it is answered at once.
 
         Raises:
-            Overloaded: there is no room for a job of this priority now; never for a final.
+            Overloaded: there is no room for a partial now.
         """
         if self._stopped:
             job.state = State.DONE
@@ -106,13 +109,27 @@ class JobQueue(Generic[WorkT]):
         self._seen_s = now_s
         if job.priority is not Priority.BULK:
             self._called_s = now_s
-        self._refuse(job.priority, now_s)
+        if job.priority in PARTIALS:
+            self._refuse_partial(job.priority, now_s)
         job.due_s = now_s + FINAL_DUE_S if job.deadline_s is None else job.deadline_s
         job.submitted_s = now_s
         job.number = self._submitted
         self._submitted += 1
         self._enqueue(job)
         return []
+
+    def admit_bulk(self) -> None:
+        """Say whether a recording may begin now; the segments of those that began have room.
+
+        Raises:
+            Overloaded: as many segments of recordings wait as may.
+        """
+        waiting, limit = self.waiting(Priority.BULK), self._config.bulk_queue
+        if waiting >= limit:
+            self.refused[Priority.BULK] += 1
+            raise Overloaded(
+                f"{waiting} segments of recordings wait, the limit (scheduler.bulk_queue)"
+            )
 
     def cancel(self, job: WorkT) -> list[Answer[WorkT]]:
         """Drop a job, queued or running; nothing happens to one that is answered."""
@@ -123,9 +140,9 @@ class JobQueue(Generic[WorkT]):
     def take(self) -> Batch[WorkT] | None:
         """Return what should run now, or None if nothing may."""
         head = self._head()
-        if head is None or (head.struck and self._running):
+        if head is None or self._must_wait(head):
             return None
-        batch = Batch(self._company(head), alone=head.struck)
+        batch = Batch(self._company(head))
         for job in batch.jobs:
             self._queued.remove(job)
             job.state = State.RUNNING
@@ -148,7 +165,8 @@ class JobQueue(Generic[WorkT]):
             return self.failed(batch, reason, busy_s, now_s)
         self._land(batch, now_s)
         self._count(batch, busy_s)
-        self.rate.add(busy_s, batch.audio_s)
+        if batch.priority is not Priority.BULK:  # whose threads yield to all else: that is no pace
+            self.rate.add(busy_s, batch.audio_s)
         pairs = zip(batch.jobs, hypotheses, strict=True)
         return [answer for job, one in pairs for answer in self._finish([job], one)]
 
@@ -181,11 +199,16 @@ class JobQueue(Generic[WorkT]):
         """Give up what waits for an engine that does not come back.
 
         An engine that is only slow returns something now and then, and then nothing is given up.
+        Nobody waits for a recording: better late than with holes.
         """
         timeout_s = self._config.final_timeout_s
         if now_s - self._returned_s < timeout_s:
             return []
-        overdue = [job for job in self._open() if now_s - job.submitted_s >= timeout_s]
+        overdue = [
+            job
+            for job in self._open()
+            if job.priority is not Priority.BULK and now_s - job.submitted_s >= timeout_s
+        ]
         answers = self._finish(overdue, f"the engine did not come back within {timeout_s:g} s")
         self._queued = [job for job in self._queued if job.state is State.QUEUED]
         return answers
@@ -232,20 +255,17 @@ class JobQueue(Generic[WorkT]):
         ]
         return max([expected_s, *kept_waiting_s])
 
-    def _refuse(self, priority: Priority, now_s: float) -> None:
-        """Raise Overloaded if there is no room for a job of this priority."""
+    def _refuse_partial(self, priority: Priority, now_s: float) -> None:
+        """Raise Overloaded if there is no room for a partial of this priority."""
         config = self._config
         reason = ""
-        if priority in PARTIALS:
-            finals = self.waiting(Priority.FINAL)
-            if finals > config.partial_max_finals:
-                reason = f"{finals} finals wait"
-            elif self.waiting(priority) >= config.partial_queue:
-                reason = f"{config.partial_queue} partials wait"
-            elif not self._partial_budget.allows(now_s, in_debt=priority is Priority.FIRST_PARTIAL):
-                reason = f"partials had {config.partial_share:.0%} of the engine's time"
-        elif priority is Priority.BULK and self.waiting(priority) >= config.bulk_queue:
-            reason = f"{config.bulk_queue} segments of recordings wait"
+        finals = self.waiting(Priority.FINAL)
+        if finals > config.partial_max_finals:
+            reason = f"{finals} finals wait"
+        elif self.waiting(priority) >= config.partial_queue:
+            reason = f"{config.partial_queue} partials wait"
+        elif not self._partial_budget.allows(now_s, in_debt=priority is Priority.FIRST_PARTIAL):
+            reason = f"partials had {config.partial_share:.0%} of the engine's time"
         if reason:
             self.refused[priority] += 1
             raise Overloaded(reason)
@@ -256,9 +276,9 @@ class JobQueue(Generic[WorkT]):
 
     def _head(self) -> WorkT | None:
         """Return the first job that has a slot, or None."""
-        if len(self._running) >= self._slots or any(batch.alone for batch in self._running):
+        if len(self._running) >= self._slots:
             return None
-        others = sum(batch.jobs[0].priority is not Priority.FINAL for batch in self._running)
+        others = sum(batch.priority is not Priority.FINAL for batch in self._running)
         full = others >= self._other_slots
         for job in self._queued:
             if job.priority is Priority.FINAL or not full:
@@ -266,6 +286,16 @@ class JobQueue(Generic[WorkT]):
             if job.priority is Priority.BULK and self._seen_s - self._called_s >= LIVE_S:
                 return job
         return None
+
+    def _must_wait(self, job: WorkT) -> bool:
+        """Say whether a job may not run beside what runs, for one of them ended the engine."""
+        for batch in self._running:
+            struck = [one for one in (job, batch.jobs[0]) if one.struck]
+            if any(one.priority is not Priority.BULK for one in struck):
+                return True
+            if struck and job.priority is batch.priority:
+                return True
+        return False
 
     def _company(self, head: WorkT) -> list[WorkT]:
         """Return the jobs to decode together with `head`, itself first."""
@@ -288,7 +318,7 @@ class JobQueue(Generic[WorkT]):
         self._returned_s = self._seen_s = now_s
 
     def _count(self, batch: Batch[WorkT], busy_s: float) -> None:
-        priority = batch.jobs[0].priority
+        priority = batch.priority
         self.busy_s[priority] += busy_s
         if priority in PARTIALS:
             self._partial_budget.charge(busy_s)

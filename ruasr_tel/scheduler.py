@@ -46,6 +46,14 @@ class EngineHost(Protocol):
         """Decodes that may run at once."""
         ...
 
+    async def ready(self) -> None:
+        """Wait until a decode can begin: after a restart the engine is loaded first.
+
+        Raises:
+            EngineDied: it will never be.
+        """
+        ...
+
     async def decode(
         self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
     ) -> list[Hypothesis]:
@@ -149,7 +157,7 @@ class Scheduler:
             options: what is asked of the engine; it does what it can (`engines.prepare.fit`).
 
         Raises:
-            Overloaded: a partial or bulk segment has no room now; finals are never refused.
+            Overloaded: a partial has no room now; nothing else is refused.
         """
         asked = replace(fit(options, self.info), patient=priority is Priority.BULK)
         job = Job(samples, sample_rate_hz, priority, deadline_s, asked)
@@ -159,6 +167,14 @@ class Scheduler:
         self._settle(answers)
         self._dispatch()
         return job
+
+    def admit_bulk(self) -> None:
+        """Say whether a recording may begin now.
+
+        Raises:
+            Overloaded: as many segments of recordings wait as may.
+        """
+        self._queue.admit_bulk()
 
     def open_stream(
         self,
@@ -216,7 +232,7 @@ class Scheduler:
         return self._queue.waiting(priority)
 
     def refused(self, priority: Priority) -> int:
-        """Return how many jobs of a priority were refused so far."""
+        """Return how many jobs of a priority were refused so far; of BULK, how many recordings."""
         return self._queue.refused[priority]
 
     def busy_s(self, priority: Priority) -> float:
@@ -236,14 +252,16 @@ class Scheduler:
             task.add_done_callback(self._decodes.discard)
 
     async def _decode(self, batch: Batch[Job]) -> None:
-        began_s = self._clock()
-        answers = await self._outcome(batch, began_s)
+        answers = await self._outcome(batch)
         self._settle(answers)
         self._dispatch()
 
-    async def _outcome(self, batch: Batch[Job], began_s: float) -> list[Answer[Job]]:
+    async def _outcome(self, batch: Batch[Job]) -> list[Answer[Job]]:
         queue, clock = self._queue, self._clock
+        began_s = clock()
         try:
+            await self._host.ready()
+            began_s = clock()  # the time that an engine is away is none of its pace
             hypotheses = await self._host.decode(
                 [(job.samples, job.sample_rate_hz) for job in batch.jobs], batch.options
             )

@@ -75,16 +75,19 @@ class Batch(Generic[WorkT]):
     Attributes:
         jobs: at least one, of one priority and with equal options; some may have been cancelled
             meanwhile.
-        alone: whether nothing else may run beside it.
     """
 
     jobs: list[WorkT]
-    alone: bool
 
     @property
     def audio_s(self) -> float:
         """Length of all its segments in seconds."""
         return sum(job.audio_s for job in self.jobs)
+
+    @property
+    def priority(self) -> Priority:
+        """Of all its jobs."""
+        return self.jobs[0].priority
 
     @property
     def options(self) -> DecodeOptions:

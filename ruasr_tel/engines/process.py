@@ -26,6 +26,11 @@ from ruasr_tel.types import Samples
 _log = structlog.get_logger(__name__)
 
 
+PATIENCE = 70
+"""How many times longer a decode may take that nobody waits for: at the lowest priority it gets
+1.5 % of a core that others want (`engines.worker.PATIENT_NICENESS`), and is slow, not hung."""
+
+
 class EngineProcessConfig(Section):
     """How the engine process is watched. Times are our choice; see `hang_timeout_s`."""
 
@@ -33,7 +38,8 @@ class EngineProcessConfig(Section):
     """Seconds that a model may take to load."""
 
     hang_timeout_s: float = Field(default=20.0, gt=0.0, le=600.0)
-    """A decode that takes longer, plus `hang_timeout_per_audio_s`, hangs: the process is killed."""
+    """A decode that takes longer, plus `hang_timeout_per_audio_s`, hangs: the process is killed. A
+    recording's may take 70 times as long, for it yields the processor to everything else."""
 
     hang_timeout_per_audio_s: float = Field(default=2.0, ge=0.0, le=60.0)
     """Seconds per second of audio on top; the slowest model that makes sense live needs 0.35."""
@@ -110,6 +116,14 @@ class EngineProcess:
             await self._child.close(self._config.stop_timeout_s)
         self._up.set()
 
+    async def ready(self) -> None:
+        """Wait while the child is restarted.
+
+        Raises:
+            EngineDied: it was closed.
+        """
+        await self._living()
+
     async def decode(
         self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
     ) -> list[Hypothesis]:
@@ -130,6 +144,8 @@ class EngineProcess:
         limit_s = self._hangs_after_s(sum(len(samples) / rate_hz for samples, rate_hz in batch))
         async with self._free:
             child = await self._living()
+            if options.patient and not child.info.slots:  # else it has no threads of its own
+                limit_s *= PATIENCE
             return await child.decode(batch, limit_s, options)
 
     def open_stream(self, sample_rate_hz: int, options: DecodeOptions = PLAIN) -> Hearing | None:

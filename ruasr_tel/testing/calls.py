@@ -59,6 +59,9 @@ class ThreadHost:
         """What the engine is and can do."""
         return self._engine.info
 
+    async def ready(self) -> None:
+        """Return at once: a thread is always there."""
+
     async def decode(
         self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
     ) -> list[Hypothesis]:

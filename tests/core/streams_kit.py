@@ -55,6 +55,8 @@ class DrivenHost:
     def info(self) -> EngineInfo:
         return self.engine.info
 
+    async def ready(self) -> None: ...
+
     async def decode(
         self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
     ) -> list[Hypothesis]:

@@ -178,7 +178,7 @@ def test_what_a_dead_engine_held_goes_to_the_front_and_runs_alone() -> None:
     for batch in held:
         assert queue.died(batch, "killed by SIGKILL", now_s=0.0) == []
     alone = take(queue)
-    assert (alone.jobs, alone.alone) == ([first], True)
+    assert alone.jobs == [first]
     assert queue.take() is None
     answer(queue, alone)
     assert order(queue) == [second, third]
@@ -203,6 +203,25 @@ def test_a_struck_job_keeps_to_its_class() -> None:
     queue.died(batch, "killed by SIGKILL", now_s=0.0)
     submit(queue, final)
     assert order(queue) == [final, bulk, waiting]
+
+
+def test_a_struck_segment_of_a_recording_runs_alone_among_recordings_and_calls_go_on() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=4)
+    bulk, other, final = work(BULK), work(BULK), work()
+    submit(queue, bulk, other, final)
+    for batch in [take(queue), take(queue), take(queue)]:
+        queue.died(batch, "killed by SIGKILL", now_s=0.0)
+    first = take(queue)
+    assert (first.jobs, queue.take()) == ([final], None)  # of a call: nothing runs beside it
+    answer(queue, first)
+    again = take(queue)
+    assert (again.jobs, queue.take()) == ([bulk], None)
+    live, partial = work(), work(PARTIAL)
+    submit(queue, live, partial)
+    assert [take(queue).jobs, take(queue).jobs] == [[live], [partial]]
+    assert queue.take() is None
+    answer(queue, again)
+    assert take(queue).jobs == [other]
 
 
 def test_a_job_that_ends_the_engine_twice_is_given_up() -> None:
@@ -244,6 +263,25 @@ def test_what_waits_for_an_engine_that_is_away_is_given_up() -> None:
     assert queue.waiting(FINAL) == 1
     assert answer(queue, batch) == []
     assert order(queue) == [young]
+
+
+def test_segments_of_recordings_wait_for_the_engine_however_long_it_is_away() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    held, waiting = work(BULK), work(BULK)
+    submit(queue, held, waiting)
+    batch = take(queue)
+    assert queue.expire(1000.0) == []
+    assert answer(queue, batch) == [(held, said(held))]
+    assert order(queue) == [waiting]
+
+
+def test_recordings_have_no_part_in_the_pace() -> None:
+    queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
+    submit(queue, work(seconds=4.0), work(BULK, seconds=15.0))
+    answer(queue, take(queue), busy_s=0.1)
+    answer(queue, take(queue), busy_s=12.0)  # in a thread of the lowest priority
+    assert queue.rate.value == 0.1 / 4.0
+    assert queue.busy_s[BULK] == 12.0
 
 
 def test_the_wait_of_a_final_follows_from_the_audio_before_it() -> None:

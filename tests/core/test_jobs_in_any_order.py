@@ -19,7 +19,7 @@ from ruasr_tel.jobs import BATCH_LENGTH_RATIO, Answer, JobQueue, Outcome, Schedu
 from ruasr_tel.work import PARTIALS, Batch, Priority, State, Work
 
 RATE_HZ = 8000
-FINAL, PARTIAL = Priority.FINAL, Priority.PARTIAL
+FINAL, PARTIAL, BULK = Priority.FINAL, Priority.PARTIAL, Priority.BULK
 CONFIG = SchedulerConfig(partial_max_finals=2, partial_queue=3, bulk_queue=3, final_timeout_s=10.0)
 
 
@@ -63,7 +63,7 @@ class JobQueueMachine(RuleBasedStateMachine):
         try:
             answers = self.queue.submit(job, self.now_s)
         except Overloaded:
-            assert priority is not FINAL
+            assert priority in PARTIALS
             return
         self.jobs.append(job)
         self.note(answers)
@@ -87,9 +87,12 @@ class JobQueueMachine(RuleBasedStateMachine):
         assert {job.options for job in batch.jobs} == {head.options} == {batch.options}
         assert len(batch.jobs) <= self.batch_size
         self.running.append(batch)
-        if any(job.struck for one in self.running for job in one.jobs):
+        struck = [one for one in self.running if any(job.struck for job in one.jobs)]
+        assert all(len(one.jobs) == 1 for one in struck)
+        if any(one.jobs[0].priority is FINAL for one in struck):
             assert len(self.running) == 1
-            assert len(batch.jobs) == 1
+        if struck:
+            assert sum(one.jobs[0].priority is BULK for one in self.running) <= 1
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
@@ -143,6 +146,7 @@ class JobQueueMachine(RuleBasedStateMachine):
         self.now_s += seconds
         answers = self.queue.expire(self.now_s)
         assert all(self.now_s - job.submitted_s >= CONFIG.final_timeout_s for job, _ in answers)
+        assert all(job.priority is not BULK for job, _ in answers)
         self.note(answers)
 
     @rule(really=st.sampled_from((False, False, False, True)))

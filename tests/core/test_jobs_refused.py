@@ -74,9 +74,12 @@ def test_finals_and_bulk_use_none_of_the_share_of_partials() -> None:
     assert queue.busy_s == {FINAL: 1000.0, FIRST: 0.0, PARTIAL: 0.0, BULK: 1000.0}
 
 
-def test_bulk_is_refused_above_its_bound() -> None:
+def test_no_recording_begins_while_as_many_segments_wait_as_may_and_none_is_refused() -> None:
     queue: JobQueue[Work] = JobQueue(CONFIG, slots=1)
-    submit(queue, *(work(BULK) for _ in range(3)))
-    with pytest.raises(Overloaded, match=r"^3 segments of recordings wait$"):
-        queue.submit(work(BULK), 0.0)
+    submit(queue, work(BULK), work(BULK))
+    queue.admit_bulk()
+    submit(queue, work(BULK))
+    with pytest.raises(Overloaded, match=r"^3 segments of recordings wait, the limit \(sched"):
+        queue.admit_bulk()
     assert queue.refused[BULK] == 1
+    submit(queue, work(BULK))  # of one that began before

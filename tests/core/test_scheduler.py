@@ -27,12 +27,17 @@ class FakeHost:
     def __init__(self, slots: int = 1, batch_size: int = 1) -> None:
         self.info = EngineInfo("fake", "fake", RATE_HZ, batch_size=batch_size, hotwords=True)
         self.slots = slots
+        self.up = asyncio.Event()
+        self.up.set()
         self.decodes: list[tuple[Sequence[tuple[Samples, int]], Decode]] = []
         self.options: list[DecodeOptions] = []
         self._more = asyncio.Condition()
         self.pieces: list[wire.Audio] = []
         self.clock = Clock()
         self.hearings = Hearings(self.pieces.append, self.clock)
+
+    async def ready(self) -> None:
+        await self.up.wait()
 
     async def decode(
         self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
@@ -251,15 +256,17 @@ async def test_a_cancelled_job_whose_answer_comes_first_stays_cancelled() -> Non
         assert job.result.cancelled()
 
 
-async def test_partials_and_bulk_are_refused_and_counted() -> None:
+async def test_partials_and_recordings_are_refused_and_counted() -> None:
     config = SchedulerConfig(partial_queue=1, bulk_queue=1)
     host = FakeHost()
     async with running(host, config) as scheduler:
-        scheduler.submit(audio(), RATE_HZ, FINAL)
-        for priority in (PARTIAL, BULK):
+        scheduler.admit_bulk()
+        for priority in (FINAL, PARTIAL, BULK):
             scheduler.submit(audio(), RATE_HZ, priority)
-            with pytest.raises(Overloaded):
-                scheduler.submit(audio(), RATE_HZ, priority)
+        with pytest.raises(Overloaded):
+            scheduler.submit(audio(), RATE_HZ, PARTIAL)
+        with pytest.raises(Overloaded):
+            scheduler.admit_bulk()
         assert (scheduler.partials_refused, scheduler.refused(BULK)) == (1, 1)
         assert [scheduler.waiting(priority) for priority in Priority] == [0, 0, 1, 1]
 
@@ -277,6 +284,21 @@ async def test_the_wait_follows_from_pace_and_audio() -> None:
         scheduler.submit(audio(4.0), RATE_HZ, FINAL)
         scheduler.submit(audio(8.0), RATE_HZ, FINAL)
         assert scheduler.wait_s == 3.0
+
+
+async def test_the_time_that_an_engine_is_away_is_none_of_its_pace() -> None:
+    host, clock = FakeHost(), Clock()
+    async with running(host, clock=clock) as scheduler:
+        host.up.clear()
+        job = scheduler.submit(audio(4.0), RATE_HZ, FINAL)
+        await asyncio.sleep(0)
+        clock.now_s += 60.0
+        host.up.set()
+        answer = await host.decode_number(0)
+        clock.now_s += 1.0
+        answer.set_result([Hypothesis("да")])
+        await result(job)
+        assert (scheduler.rtf, scheduler.busy_s(FINAL)) == (0.25, 1.0)
 
 
 @pytest.mark.parametrize("priority", [FINAL, PARTIAL])

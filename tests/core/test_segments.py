@@ -9,9 +9,11 @@ from ruasr_tel.boundary import BoundaryConfig
 from ruasr_tel.call import Call, Calls
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, EngineSpec, Hypothesis
 from ruasr_tel.engines.scripted import create
-from ruasr_tel.events import Final
+from ruasr_tel.errors import Overloaded
+from ruasr_tel.events import Final, SpeechStarted
 from ruasr_tel.partials import PartialsConfig
 from ruasr_tel.profile import Profile
+from ruasr_tel.scheduler import Priority, SchedulerConfig
 from ruasr_tel.testing import TIMEOUT_S, Recorder, ThreadHost, phrase, running_calls
 from ruasr_tel.types import CallId, Samples
 
@@ -109,3 +111,33 @@ async def test_a_door_can_ask_what_the_engine_can_do() -> None:
         assert calls.engine_info("yesno").alternatives == 3
         with pytest.raises(Exception, match="there is no profile 'x'"):
             calls.engine_info("x")
+
+
+class HeldHost(ListeningHost):
+    """Decodes nothing before it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = asyncio.Event()
+
+    async def decode(
+        self, batch: Sequence[tuple[Samples, int]], options: DecodeOptions = PLAIN
+    ) -> list[Hypothesis]:
+        await self.released.wait()
+        return await super().decode(batch, options)
+
+
+async def test_a_recording_is_refused_while_many_segments_wait_and_never_in_its_middle() -> None:
+    host, recorder = HeldHost(), Recorder()
+    few = SchedulerConfig(bulk_queue=1)
+    async with running_calls(host, scheduler_config=few, priority=Priority.BULK) as calls:
+        call = begin(calls, recorder)
+        call.open_leg(8000).push(phrase(*[(0.6, 0.8)] * 5))
+        await recorder.until(SpeechStarted, 5)  # the segments before it are closed
+        with pytest.raises(Overloaded, match=r"^\d segments of recordings wait, the limit"):
+            calls.open(door="test", call_id=CallId("other"), peer="")
+        host.released.set()
+        await asyncio.wait_for(call.end("eof"), TIMEOUT_S)
+        calls.open(door="test", call_id=CallId("other"), peer="")
+    finals = [(final.segment, final.error) for final in recorder.of(Final)]
+    assert finals == [(segment, None) for segment in range(5)]
