@@ -230,6 +230,7 @@ class Segments:
             work = self._jobs.pop(index, None) or self._hearings.pop(index)
             work.cancel()
             self._lines(self._assembler.answer(index, reason))
+        self._on_answer()
 
     def stop(self) -> None:
         """Recognise the open segment no more."""

@@ -103,6 +103,7 @@ class DrivenLeg:
         host: DrivenHost,
         scheduler: Scheduler,
         streams: Scheduler | None = None,
+        finish_timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.events: list[Event] = []
         batcher = VadBatcher(EnergyVad(), VadConfig())  # not started
@@ -111,7 +112,7 @@ class DrivenLeg:
             batcher,
             self.events.append,
             time.monotonic,
-            TIMEOUT_S,
+            finish_timeout_s,
             streams=streams or scheduler,
         )
         self.leg = Leg(CallId("c"), LegId(f"c/{index}"), 8000, SHORT, around)

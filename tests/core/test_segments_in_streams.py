@@ -219,6 +219,24 @@ async def test_partials_go_on_when_the_engine_is_back() -> None:
     await scheduler.close()
 
 
+async def test_who_waits_for_room_goes_on_when_a_stream_is_given_up() -> None:
+    host = DrivenHost()  # that never advances
+    scheduler = Scheduler(host, SchedulerConfig())
+    await scheduler.start()
+    leg = DrivenLeg(0, host, scheduler, finish_timeout_s=0.01)
+    leg.hear(tone(1.0))
+    leg.hear(silence(0.7))
+    room = asyncio.create_task(leg.leg.backlog_below(0.1))
+    await asyncio.sleep(0)
+    assert not room.done()
+    await leg.leg.flush()
+    await asyncio.wait_for(room, TIMEOUT_S)
+    (final,) = leg.finals()
+    assert final.error == "not decoded within 0.01 s of the call's end"
+    leg.leg.close()
+    await scheduler.close()
+
+
 async def test_what_a_stream_is_for_says_what_its_time_counts_as() -> None:
     finals, partials = DrivenHost(), DrivenHost()
     opened: list[Priority] = []
