@@ -6,7 +6,8 @@ What a line may say is its writer's business: no transcript text above DEBUG.
 import logging
 import os
 import sys
-from typing import Annotated, Literal, TextIO
+from contextlib import suppress
+from typing import Annotated, Literal, TextIO, cast
 
 import structlog
 from pydantic import BeforeValidator
@@ -40,8 +41,29 @@ class LogConfig(Section):
     systemd, json otherwise."""
 
 
+class _Patient:
+    """A stream that loses what cannot be written instead of failing who logs.
+
+    The terminal of a server may close and the reader of its pipe may end, and the server goes on: a
+    line that fails then must not end the task that wrote it, such as the engine's supervisor.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # ValueError: the stream is closed
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def set_up_logging(config: LogConfig, stream: TextIO | None = None) -> None:
     """Send all log lines to one stream, from now on; may be called again.
+
+    Lines that the stream does not take are lost; nobody who logs learns of it.
 
     Packages (websockets, asyncio) log from WARNING up, or everything at our level `debug`:
     websockets alone writes two lines a connection at INFO.
@@ -61,13 +83,14 @@ def set_up_logging(config: LogConfig, stream: TextIO | None = None) -> None:
     if style != "journal":
         shared.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
     look = _look(style, stream)
+    patient = _Patient(stream)
     structlog.configure(
         processors=[*shared, *look],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", patient)),
         cache_logger_on_first_use=False,  # a second call must reach the loggers already in use
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(patient)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import logging
@@ -54,6 +55,44 @@ def test_console_without_a_terminal_has_no_colours() -> None:
     structlog.get_logger().info("listening", port=2700)
     assert "\x1b" not in out.getvalue()
     assert "port=2700" in out.getvalue()
+
+
+class Gone(io.StringIO):
+    """A terminal that was closed, or a pipe whose reader has ended."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error: Exception | None = error
+
+    def write(self, text: str) -> int:
+        if self.error is not None:
+            raise self.error
+        return super().write(text)
+
+    def flush(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EIO, "Input/output error"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        ValueError("I/O operation on closed file"),
+    ],
+)
+def test_a_stream_that_cannot_be_written_harms_nobody_who_logs(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Gone(error)
+    set_up_logging(LogConfig(format="json"), out)
+    structlog.get_logger().error("engine process ended")
+    logging.getLogger("asyncio").error("task failed")
+    assert capsys.readouterr().err == ""
+    out.error = None  # as where a disk was full
+    structlog.get_logger().error("engine ready")
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["engine ready"]
 
 
 def test_lines_below_the_level_are_not_written() -> None:
