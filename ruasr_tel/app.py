@@ -129,6 +129,7 @@ async def serve(
         if running.recognition.notice:
             _log.warning(running.recognition.notice)
         on_ready(running)
+        _log.info("ready")
         heart.ready(lambda: len(running.calls))
         async with _rereading(running.reload, read or (lambda: loaded), again):
             await stop.wait()

@@ -38,7 +38,7 @@ class LogConfig(Section):
     format: Literal["auto", "console", "json", "journal"] = "auto"
     """`console` for people, `json` one object a line, `journal` the same with a level that journald
     reads and without the time that it adds; `auto` takes console on a terminal, journal under
-    systemd, json otherwise."""
+    systemd, json otherwise. A start that fails ends with one plain sentence in all of them."""
 
 
 class _Patient:
@@ -99,6 +99,11 @@ def set_up_logging(config: LogConfig, stream: TextIO | None = None) -> None:
     )
     packages = level if config.level == "debug" else max(level, logging.WARNING)
     logging.basicConfig(handlers=[handler], level=packages, force=True)
+
+
+def is_for_people(config: LogConfig) -> bool:
+    """Whether the log on standard error is read by people, who want plain lines beside it."""
+    return _style(config, sys.stderr) == "console"
 
 
 def _style(config: LogConfig, stream: TextIO) -> str:

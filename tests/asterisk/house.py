@@ -226,5 +226,4 @@ class House:
     def _take_said(self, line: str) -> None:
         if line.startswith("{"):
             self.log.append(json.loads(line))
-        else:
-            self._ready = self._ready or line.startswith("ready")
+            self._ready = self._ready or self.log[-1]["event"] == "ready"

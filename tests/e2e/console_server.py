@@ -1,7 +1,7 @@
 """The real server for the console's test: every door on loopback, its state in a folder."""
 
+import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -53,9 +53,10 @@ def console_server(folder: Path) -> Iterator[dict[str, str]]:
         assert process.stderr is not None
         for line in process.stderr:
             said.append(line)
-            if address := re.fullmatch(r"(\w+) ((?:ws|tcp|http)://\S+)\s*", line):
-                urls[address[1]] = address[2]
-            if line.startswith("ready"):
+            told = json.loads(line) if line.startswith("{") else {}
+            if told.get("event") == "door open":
+                urls[told["door"]] = told["url"]
+            if told.get("event") == "ready":
                 settled.set()
         settled.set()
 

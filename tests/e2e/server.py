@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -214,12 +213,13 @@ class Server:
 
     def _take_said(self, line: str) -> None:
         self.words.append(line)
-        if line.startswith("{"):
-            self.log.append(json.loads(line))
-        elif address := re.fullmatch(r"(\w+) ((?:ws|tcp)://\S+)", line):
-            self.urls[address[1]] = address[2]
-        else:
-            self.ready = self.ready or line.startswith("ready")
+        if not line.startswith("{"):
+            return  # the sentence of a start that failed
+        said = json.loads(line)
+        self.log.append(said)
+        if said["event"] == "door open":
+            self.urls[said["door"]] = said["url"]
+        self.ready = self.ready or said["event"] == "ready"
 
 
 @contextmanager

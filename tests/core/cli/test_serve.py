@@ -1,17 +1,24 @@
 """`serve` in this process: it starts, says where, and stops at a signal."""
 
+import json
 import re
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from ruasr_tel import app as serving_in
 from ruasr_tel.app import Running
 from ruasr_tel.cli import serve as command
 from ruasr_tel.cli.root import app
+from ruasr_tel.config import Loaded
 from ruasr_tel.plugins import adapters
+
+OnReady: TypeAlias = Callable[[Running], None]
 
 FREE = (
     *("-s", "doors.vosk_ws.port=0"),
@@ -35,7 +42,7 @@ def test_it_says_where_it_listens_and_stops_at_a_signal(
         signal.raise_signal(number)
 
     monkeypatch.setattr(command, "_say_where", stop_when_ready)
-    result = run(*FREE, "-s", "log.level=warning")
+    result = run(*FREE, "-s", "log.level=warning", "-s", "log.format=console")
     assert result.exit_code == 0, result.output
     assert result.stdout == ""
     said = result.stderr.splitlines()
@@ -43,6 +50,27 @@ def test_it_says_where_it_listens_and_stops_at_a_signal(
     assert any(re.fullmatch(r"vosk_ws ws://127\.0\.0\.1:\d+", line) for line in said)
     assert said[-1].startswith("ready: `ruasr-tel call FILE` ")
     assert "small model for trying out and testing" in result.stderr
+
+
+def test_where_programs_read_the_log_every_line_is_one_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = serving_in.serve
+
+    async def until_ready(loaded: Loaded, on_ready: OnReady, read: Callable[[], Loaded]) -> None:
+        def ready(running: Running) -> None:
+            on_ready(running)
+            signal.raise_signal(signal.SIGTERM)
+
+        await real(loaded, ready, read)
+
+    monkeypatch.setattr(serving_in, "serve", until_ready)
+    result = run(*FREE)
+    assert result.exit_code == 0, result.output
+    said = [json.loads(line) for line in result.stderr.splitlines()]
+    doors = {line["door"]: line["url"] for line in said if line["event"] == "door open"}
+    assert re.fullmatch(r"ws://127\.0\.0\.1:\d+", doors["vosk_ws"])
+    assert [line["event"] for line in said].count("ready") == 1
 
 
 @pytest.mark.parametrize("door", ["vosk_ws", "audiosocket"])
