@@ -14,7 +14,7 @@ from ruasr_tel.app_recordings import Ears, history, jobs
 from ruasr_tel.call import Calls
 from ruasr_tel.config import Config, Loaded
 from ruasr_tel.control import Control
-from ruasr_tel.errors import ConfigError, PortTaken
+from ruasr_tel.errors import ConfigError
 from ruasr_tel.events import Event
 from ruasr_tel.hub import Hub
 from ruasr_tel.metrics import Metrics
@@ -22,7 +22,7 @@ from ruasr_tel.notify import Heartbeat, Notifier
 from ruasr_tel.plugins import Door, Server, adapters
 from ruasr_tel.reload import Reload
 from ruasr_tel.sinks import Fanout
-from ruasr_tel.sockets import held_sockets
+from ruasr_tel.sockets import cannot_listen_for, held_sockets, url_of
 
 _log = structlog.get_logger(__name__)
 
@@ -225,8 +225,5 @@ def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, config: Config) -> N
     try:
         _log.info("metrics served", url=metrics.serve(config.metrics))
     except OSError as error:
-        host, port = config.metrics.host, config.metrics.port
-        raise PortTaken(
-            f"cannot listen on {host}:{port} for metrics: {error.strerror}; "
-            "set metrics.port to a free one"
-        ) from error
+        url = url_of("http", config.metrics.host, config.metrics.port)
+        raise cannot_listen_for("metrics", url, error) from error

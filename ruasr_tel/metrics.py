@@ -84,7 +84,7 @@ class Metrics:
         """Start to answer scrapes, in a daemon thread of prometheus-client; return the URL.
 
         Raises:
-            OSError: the port is in use.
+            OSError: it cannot listen there, for the port is in use or the host not ours.
         """
         self._http, _ = start_http_server(config.port, config.host, self.registry)
         host = f"[{config.host}]" if ":" in config.host else config.host

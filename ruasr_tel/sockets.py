@@ -105,9 +105,13 @@ def cannot_listen(door: str, url: str, error: OSError) -> ConfigError | PortTake
         url: where it tried.
         error: why not.
     """
+    return cannot_listen_for(f"doors.{door}", url, error)
+
+
+def cannot_listen_for(section: str, url: str, error: OSError) -> ConfigError | PortTaken:
+    """Return the error for a listener whose host and port are in a section of that dotted name."""
     if error.errno == errno.EADDRINUSE:
         return PortTaken(
-            f"{url} (doors.{door}) is in use by another program: "
-            f"stop that one or set doors.{door}.port"
+            f"{url} ({section}) is in use by another program: stop that one or set {section}.port"
         )
-    return ConfigError(f"doors.{door}.host and port: cannot listen on {url}: {error.strerror}")
+    return ConfigError(f"{section}.host and port: cannot listen on {url}: {error.strerror}")

@@ -90,8 +90,18 @@ def test_a_taken_port_of_the_metrics_is_named() -> None:
         result = run(*FREE, *taken, "-s", "log.level=error")
     assert result.exit_code == 1
     assert result.stderr == (
-        f"error: cannot listen on 127.0.0.1:{port} for metrics: Address already in use; "
-        "set metrics.port to a free one\n"
+        f"error: http://127.0.0.1:{port} (metrics) is in use by another program: "
+        "stop that one or set metrics.port\n"
+    )
+
+
+def test_an_address_of_the_metrics_that_is_not_this_machines_is_named() -> None:
+    elsewhere = ("-s", "metrics.enabled=true", "-s", "metrics.host=192.0.2.7")  # RFC 5737
+    result = run(*FREE, *elsewhere, "-s", "log.level=error")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: metrics.host and port: cannot listen on http://192.0.2.7:9464: "
+        "Cannot assign requested address\n"
     )
 
 
