@@ -178,6 +178,10 @@ _CURES = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "string_type": "must be text; put it in quotes",
+    **dict.fromkeys(
+        ("list_type", "tuple_type", "set_type", "frozen_set_type"),
+        "must be a list, such as [one, two]",
+    ),
 }
 """What pydantic's error types mean to somebody who writes a configuration."""
 

@@ -1,5 +1,6 @@
 """Shows a configuration: what is in effect and why (`config show`), what there is to set (docs)."""
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Annotated, Any
@@ -50,6 +51,9 @@ GigaAM server whose users this one is made for.
 | --- | --- | --- | --- |
 """
 
+_LOGIN = re.compile(r"(?<=://)[^/?#@]+(?=@)")
+"""User and password of a URL (RFC 3986, 3.2.1); a mirror of models may need them."""
+
 
 def rows(loaded: Loaded) -> list[tuple[str, str, str]]:
     """Return key, value as YAML and origin of everything in effect, in the tree's order."""
@@ -90,13 +94,17 @@ def reference(tree: type[Config]) -> str:
 
 
 def _plain_values(config: BaseModel) -> Iterator[tuple[Key, Any]]:
-    """Yield every value in plain types, with its key; a secret is masked."""
+    """Yield every value in plain types, with its key; a secret and a login in a URL are masked."""
     plain = config.model_dump(mode="json")
     for key, kept in values(config):
         value: Any = plain
         for part in key:
             value = value[part]
-        yield key, sorted(value) if isinstance(kept, frozenset) else value  # the same every time
+        if isinstance(kept, frozenset):
+            value = sorted(value)  # the same every time
+        elif isinstance(value, str):
+            value = _LOGIN.sub("***", value)
+        yield key, value
 
 
 def _plain_default(field: FieldInfo) -> Any:

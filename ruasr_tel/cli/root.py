@@ -1,5 +1,8 @@
 """`ruasr-tel`: the commands by name."""
 
+import codecs
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -58,4 +61,17 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            _take_any_text(stream)
     app()
+
+
+def _take_any_text(stream: io.TextIOWrapper) -> None:
+    """Have a stream print Russian in a locale that knows ASCII alone, as Python does itself.
+
+    PEP 538 and 540 read such a locale (C, POSIX) as one that nobody chose; they can be switched
+    off. What another locale's encoding lacks is escaped.
+    """
+    is_ascii = codecs.lookup(stream.encoding).name == "ascii"
+    stream.reconfigure(encoding="utf-8" if is_ascii else None, errors="backslashreplace")

@@ -175,14 +175,23 @@ def write(plan: Plan) -> None:
             err.print(f"kept {path}", markup=False)
             continue
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600 if path.name in SECRET else 0o644)
+            _make_folder(path.parent)
+            if not path.exists():
+                path.touch(mode=0o600)
+                path.chmod(0o600 if path.name in SECRET else 0o644)  # whatever root's umask is
             path.write_text(text, "utf-8")
         except OSError as error:
             raise ConfigError(
                 f"cannot write {path}: {error.strerror}; run it with sudo, or with --user"
             ) from error
         err.print(f"wrote {path}", markup=False)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder that the service's user can look into."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
 
 
 def unit_folder() -> Path:

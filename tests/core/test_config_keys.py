@@ -165,11 +165,27 @@ def test_refusals_name_key_origin_and_cure() -> None:
         ("level", "loud", "must be 'debug' or 'info'"),
         ("loud", "x", "must be true or false"),
         ("loud", [], "must be true or false"),
-        ("kinds", 5, "must be a valid list"),
+        ("kinds", 5, "must be a list, such as [one, two]"),
     ],
 )
 def test_a_bad_value_gets_one_sentence(key: str, value: object, cure: str) -> None:
     assert refused(entry(key, value)) == [f"{key} is {value!r} (file x.yaml, line 1): {cure}"]
+
+
+class Lists(Section):
+    words: tuple[str, ...] = ()
+    """Tuple."""
+    rates: frozenset[int] = frozenset()
+    """Set."""
+
+
+@pytest.mark.parametrize(("key", "value"), [("words", "да, нет"), ("rates", 8000)])
+def test_a_list_is_called_a_list_whatever_keeps_it(key: str, value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Lists.model_validate({key: value})
+    assert complaints(caught.value, {(key,): entry(key, value)}) == [
+        f"{key} is {value!r} (file x.yaml, line 1): must be a list, such as [one, two]"
+    ]
 
 
 def test_items_of_a_list_are_told_once_and_with_the_lists_key() -> None:

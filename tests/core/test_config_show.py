@@ -57,6 +57,20 @@ def test_the_yaml_has_each_heading_once_and_origins_as_comments(loaded: Loaded) 
     assert set(yaml.safe_load(to_yaml(loaded))) == set(Config.model_fields)
 
 
+def test_a_login_in_an_address_is_not_shown() -> None:
+    said = {
+        "models.endpoint": "https://user:SECRET@mirror.example/hub?a=b@c",
+        "models.archive_mirror": "https://SECRET@mirror.example",
+        "doors.rest.vosk_url": "wss://asr.example/a@b",
+    }
+    shown = {key: value for key, value, _ in rows(load_config(environ={}, overrides=said))}
+    assert [shown[key] for key in said] == [
+        "https://***@mirror.example/hub?a=b@c",
+        "https://***@mirror.example",
+        "wss://asr.example/a@b",
+    ]
+
+
 class Kinds(Section):
     """One of each kind."""
 

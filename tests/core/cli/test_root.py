@@ -1,6 +1,8 @@
+import os
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -52,3 +54,17 @@ def test_main_runs_the_command_line(
         cli.main()
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("ruasr-tel ")
+
+
+def test_russian_is_printed_where_the_locale_knows_ascii_alone(tmp_path: Path) -> None:
+    file = tmp_path / "ruasr.yaml"
+    file.write_text("engine: {model: слух}\n", "utf-8")
+    environ = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    shown = subprocess.run(
+        [sys.executable, "-m", "ruasr_tel", "config", "show", "-c", str(file)],
+        capture_output=True,
+        env=os.environ | environ,
+        check=False,
+    )
+    assert shown.stderr.decode() == ""
+    assert "слух" in shown.stdout.decode("utf-8")

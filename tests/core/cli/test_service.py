@@ -1,5 +1,6 @@
 """`install-service`: what is written where, and what is left alone."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -8,7 +9,17 @@ from typer.testing import CliRunner
 
 from ruasr_tel.cli import service
 from ruasr_tel.cli.root import app
-from ruasr_tel.cli.service import CONFIG, ENVIRONMENT, HIDDEN, UNIT, plan_system, plan_user, write
+from ruasr_tel.cli.service import (
+    CONFIG,
+    ENVIRONMENT,
+    HIDDEN,
+    SOCKET,
+    UNIT,
+    Plan,
+    plan_system,
+    plan_user,
+    write,
+)
 from ruasr_tel.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
@@ -85,6 +96,18 @@ def test_writing_keeps_what_an_operator_may_have_changed(tmp_path: Path) -> None
     write(plan)
     assert environment.read_text("utf-8") == "MODEL_NAME=Gigaam\n"
     assert setting(plan.unit.read_text("utf-8"), "ExecStart") == [f"{PROGRAM} serve"]
+
+
+def test_a_services_user_can_read_what_root_writes_under_a_tight_umask(tmp_path: Path) -> None:
+    folder = tmp_path / "etc/ruasr-tel"
+    plan = Plan({folder / "ruasr.yaml": "{}\n"}, tmp_path / UNIT, tmp_path / SOCKET, ())
+    before = os.umask(0o077)
+    try:
+        write(plan)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert stat.S_IMODE((folder / "ruasr.yaml").stat().st_mode) == 0o644
 
 
 def test_a_folder_that_cannot_be_written_names_the_cure(tmp_path: Path) -> None:
