@@ -4,6 +4,7 @@ Sources, the later wins: defaults, the YAML file, the variables of the servers o
 (config_env.py), `RUASR__SECTION__KEY`, the command line.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -245,7 +246,7 @@ def load_config(
     ours = environment_entries(environ, tree)
     command_line = override_entries(overrides or {}, tree)
     foreign, warnings = foreign_entries(
-        environ, tree, [*file, *ours, *command_line], set(DEFAULT_PROFILES)
+        environ, tree, [*file, *ours, *command_line], _own_limits(DEFAULT_PROFILES)
     )
     entries = [*file, *foreign, *ours, *command_line]
     _fail(refusals(tree, entries))
@@ -259,6 +260,16 @@ def load_config(
         dotted(key): written[key].origin if key in written else DEFAULT for key, _ in values(config)
     }
     return Loaded(config, origins, (*warnings, *near_misses(environ, tree)))
+
+
+def _own_limits(profiles: Mapping[str, Profile]) -> dict[str, float]:
+    """Return the longest segment in seconds that each profile says for itself, or infinity."""
+    return {
+        name: each.boundary.max_segment_s
+        if "max_segment_s" in each.boundary.model_fields_set
+        else math.inf
+        for name, each in profiles.items()
+    }
 
 
 def _fail(sentences: list[str]) -> None:

@@ -7,7 +7,7 @@ sets. All others stand above the file and below `RUASR__*`.
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -28,12 +28,14 @@ class ForeignName:
         server: whose it is: `seed` or `vosk-server`.
         key: what it sets here, dotted; `<name>` stands for each name; empty if it has no effect.
         doc: what there is to know, for people.
+        says: what a value of theirs is in ours, where it is not the same; None says nothing.
     """
 
     name: str
     server: str
     key: str
     doc: str
+    says: Mapping[str, str | None] = field(default_factory=dict)
 
 
 FOREIGN_NAMES = (
@@ -53,10 +55,43 @@ FOREIGN_NAMES = (
         MAX_OVERLAP,
         "seed",
         f"profiles.{ANY_NAME}.boundary.max_segment_s",
-        "every profile whose own limit is set nowhere; kept within the bounds, with a warning",
+        "every profile whose own limit is set nowhere, but never more than the profile has by"
+        " itself (`yesno`: 5 s); kept within the bounds, with a warning",
     ),
     ForeignName("BASE_SAMPLE_RATE", "seed", "", "each call is recognised from its own rate"),
     ForeignName("RECOGNITION_ATTEMPTS", "seed", "", "it had none in the seed either"),
+    ForeignName(
+        "DO_LOCAL_FILE_RECOGNITIONS",
+        "seed",
+        "",
+        "the folder that `watch.folder` names is watched, none without it",
+        {"0": None},
+    ),
+    ForeignName(
+        "DELETE_LOCAL_FILE_AFTR_ASR",
+        "seed",
+        "watch.after",
+        "1 is `delete`, 0 is `keep`",
+        {"1": "delete", "0": "keep"},
+    ),
+    ForeignName(
+        "HUMAN_FORMAT_MD_FILE",
+        "seed",
+        "watch.write",
+        "1 is `md`, 0 is `json`",
+        {"1": "md", "0": "json"},
+    ),
+    ForeignName("BETWEEN_WORDS_PERCENTILE", "seed", "dialogue.rhythm_percentile", ""),
+    ForeignName(
+        "VAD_SENSE", "seed", "", "set `profiles.<name>.boundary.threshold`; lower hears more"
+    ),
+    ForeignName(
+        "MAKE_MONO",
+        "seed",
+        "watch.channels",
+        "1 is `mix`; the watched folder's alone, as in the seed",
+        {"1": "mix", "0": None},
+    ),
     ForeignName("VOSK_SERVER_INTERFACE", "vosk-server", "doors.vosk_ws.host", ""),
     ForeignName("VOSK_SERVER_PORT", "vosk-server", "doors.vosk_ws.port", ""),
     ForeignName("VOSK_SAMPLE_RATE", "vosk-server", "doors.vosk_ws.sample_rate", ""),
@@ -78,7 +113,10 @@ _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 
 
 def foreign_entries(
-    environ: Mapping[str, str], tree: type[BaseModel], others: Sequence[Entry], profiles: set[str]
+    environ: Mapping[str, str],
+    tree: type[BaseModel],
+    others: Sequence[Entry],
+    profiles: Mapping[str, float],
 ) -> tuple[list[Entry], list[str]]:
     """Return what the foreign variables set, and warnings about those that set nothing.
 
@@ -86,19 +124,22 @@ def foreign_entries(
         environ: all variables.
         tree: the class of the configuration.
         others: what every other source sets.
-        profiles: the profiles that exist by default.
+        profiles: those that exist by default, each with a longest segment of its own in seconds,
+            infinite where it has none.
 
     Returns:
         Entries that stand above the file, and sentences for the log.
     """
     said = {entry.key for entry in others}
-    profiles = profiles | {key[1] for key in said if key[0] == "profiles" and len(key) > 1}
+    names = {*profiles} | {key[1] for key in said if key[0] == "profiles" and len(key) > 1}
+    said |= _shorter(environ.get(MAX_OVERLAP, ""), profiles)
     found: dict[Key, Entry] = {}
     warnings: list[str] = []
     for foreign in FOREIGN_NAMES:
         origin = f"environment {foreign.name}"
         text, warning = _text(foreign.name, environ)
-        keys = list(_keys(foreign, tree, profiles))
+        text = foreign.says.get(text, text) if text is not None else None
+        keys = list(_keys(foreign, tree, names))
         if text is not None and not keys:
             warning = f"{origin} has no effect: {_why(foreign)}"
         if text is not None and foreign.name == MAX_OVERLAP:
@@ -136,6 +177,19 @@ def _keys(foreign: ForeignName, tree: type[BaseModel], profiles: set[str]) -> It
         key = tuple(part for part in (section, each, *rest) if part)
         if key and find(tree, key) is not None:
             yield key
+
+
+def _shorter(text: str, profiles: Mapping[str, float]) -> set[Key]:
+    """Return the limits that profiles have by themselves and that a number would raise."""
+    try:
+        number = float(text)
+    except ValueError:
+        return set()
+    return {
+        ("profiles", name, "boundary", "max_segment_s")
+        for name, own in profiles.items()
+        if own < number
+    }
 
 
 def _why(foreign: ForeignName) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ruasr_tel.call import CallsConfig
+from ruasr_tel.config import load_config
 from ruasr_tel.plugins import adapters
 from ruasr_tel.sockets import BACKLOG
 from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
@@ -15,6 +16,8 @@ from ruasr_tel_adapters.audiosocket.config import AudioSocketConfig
 FOLDER = Path(__file__).parents[1] / "systemd"
 UNIT = FOLDER / "ruasr-tel.service"
 SOCKET = FOLDER / "ruasr-tel.socket"
+ENVIRONMENT = FOLDER / "environment.example"
+MINIMAL = FOLDER.parent / "configs/minimal.yaml"
 EXPOSURE = 2.0
 """The worst that `systemd-analyze security` may say: 0 is fully contained, 10 is root."""
 
@@ -65,6 +68,25 @@ def test_systemd_knows_every_word_of_them(tmp_path: Path) -> None:
     copies[1].write_text(SOCKET.read_text("utf-8"), "utf-8")
     said = analyze("verify", "--man=no", *map(str, copies))
     assert not [line for line in said.splitlines() if "ruasr-tel" in line], said
+
+
+def test_nothing_in_the_environment_stands_above_the_file_before_somebody_says_so() -> None:
+    assert settings(ENVIRONMENT) == {}
+
+
+def test_what_the_environment_offers_is_understood() -> None:
+    offered = re.findall(r"^#([A-Z_]+)=(\S+)$", ENVIRONMENT.read_text("utf-8"), flags=re.M)
+    assert {"HOST", "PROVIDER", "MODEL_NAME"} <= dict(offered).keys()
+    assert load_config(MINIMAL, environ=dict(offered)).warnings == ()
+
+
+def test_host_opens_every_door_of_the_installed_configuration() -> None:
+    config = load_config(MINIMAL, environ={"HOST": "0.0.0.0"}).config
+    hosts = {
+        name: config.door(name).host for name in adapters() if hasattr(config.door(name), "host")
+    }
+    assert {"vosk_ws", "audiosocket", "rest"} <= hosts.keys()
+    assert set(hosts.values()) == {"0.0.0.0"}
 
 
 def test_the_socket_unit_is_where_the_audiosocket_door_is() -> None:

@@ -179,7 +179,8 @@ def test_the_seeds_environment_starts(tmp_path: Path) -> None:
         "0.0.0.0",
         "127.0.0.1",
     )
-    assert {each.boundary.max_segment_s for each in config.profiles.values()} == {12.0}
+    limits = {name: each.boundary.max_segment_s for name, each in config.profiles.items()}
+    assert limits == dict.fromkeys(DEFAULT_PROFILES, 12.0) | {"yesno": 5.0}
     assert len(loaded.warnings) == 2
 
 
@@ -249,6 +250,14 @@ def test_a_variable_with_too_few_underscores_is_warned_of() -> None:
                 f"profiles.{name}.boundary.max_segment_s is 'long'"
                 " (environment MAX_OVERLAP_DURATION): must be a number"
                 for name in sorted(DEFAULT_PROFILES)
+            ],
+        ),
+        (
+            "",
+            {"DELETE_LOCAL_FILE_AFTR_ASR": "si"},
+            [
+                "watch.after is 'si' (environment DELETE_LOCAL_FILE_AFTR_ASR):"
+                " must be 'keep', 'delete' or 'move'"
             ],
         ),
         (

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Mapping
 
 import pytest
@@ -57,6 +58,20 @@ class Doors(Section):
     """Another."""
 
 
+class Dialogue(Section):
+    rhythm_percentile: float = 80
+    """Share."""
+
+
+class Watch(Section):
+    write: str = "json"
+    """Kind."""
+    after: str = "move"
+    """Fate."""
+    channels: str = "auto"
+    """Channels."""
+
+
 class Tree(Section):
     log: Log = Log()
     """Log."""
@@ -64,6 +79,10 @@ class Tree(Section):
     """Engine."""
     profiles: dict[str, Profile] = Field(default_factory=dict)
     """Profiles."""
+    dialogue: Dialogue = Dialogue()
+    """Turns."""
+    watch: Watch = Watch()
+    """Folder."""
     doors: Doors = Doors()
     """Doors."""
 
@@ -89,7 +108,8 @@ def read(
     environ: Mapping[str, str], *others: str, tree: type[Tree] = Tree
 ) -> tuple[dict[str, tuple[object, str]], list[str]]:
     taken = [Entry(tuple(key.split(".")), 0, "file") for key in others]
-    entries, warnings = foreign_entries(environ, tree, taken, {"default", "yesno"})
+    profiles = {"default": math.inf, "yesno": 5.0}
+    entries, warnings = foreign_entries(environ, tree, taken, profiles)
     return {".".join(entry.key): (entry.value, entry.origin) for entry in entries}, warnings
 
 
@@ -106,6 +126,7 @@ def read(
         ("VOSK_SAMPLE_RATE", "16000", "doors.vosk_ws.sample_rate"),
         ("VOSK_ALTERNATIVES", "3", "doors.vosk_ws.max_alternatives"),
         ("VOSK_SHOW_WORDS", "0", "doors.vosk_ws.show_words"),
+        ("BETWEEN_WORDS_PERCENTILE", "70", "dialogue.rhythm_percentile"),
     ],
 )
 def test_a_variable_sets_its_key(name: str, text: str, key: str) -> None:
@@ -124,6 +145,12 @@ def test_every_variable_of_the_two_servers_is_known() -> None:
         "BASE_SAMPLE_RATE",
         "MAX_OVERLAP_DURATION",
         "RECOGNITION_ATTEMPTS",
+        "DO_LOCAL_FILE_RECOGNITIONS",
+        "DELETE_LOCAL_FILE_AFTR_ASR",
+        "HUMAN_FORMAT_MD_FILE",
+        "BETWEEN_WORDS_PERCENTILE",
+        "VAD_SENSE",
+        "MAKE_MONO",
         "VOSK_SERVER_INTERFACE",
         "VOSK_SERVER_PORT",
         "VOSK_SAMPLE_RATE",
@@ -131,6 +158,28 @@ def test_every_variable_of_the_two_servers_is_known() -> None:
         "VOSK_SHOW_WORDS",
         "VOSK_MODEL_PATH",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key", "value"),
+    [
+        ("DELETE_LOCAL_FILE_AFTR_ASR", "1", "watch.after", "delete"),
+        ("DELETE_LOCAL_FILE_AFTR_ASR", "0", "watch.after", "keep"),
+        ("DELETE_LOCAL_FILE_AFTR_ASR", "si", "watch.after", "si"),  # for the check to refuse
+        ("HUMAN_FORMAT_MD_FILE", "1", "watch.write", "md"),
+        ("HUMAN_FORMAT_MD_FILE", "0", "watch.write", "json"),
+        ("MAKE_MONO", "1", "watch.channels", "mix"),
+    ],
+)
+def test_a_switch_of_the_seed_is_put_in_our_words(
+    name: str, text: str, key: str, value: str
+) -> None:
+    assert read({name: text}) == ({key: (value, f"environment {name}")}, [])
+
+
+@pytest.mark.parametrize("name", ["MAKE_MONO", "DO_LOCAL_FILE_RECOGNITIONS"])
+def test_a_switch_that_is_off_as_it_is_here_is_no_news(name: str) -> None:
+    assert read({name: "0"}) == ({}, [])
 
 
 def test_nothing_set_sets_nothing_and_empty_is_not_set() -> None:
@@ -149,6 +198,11 @@ def test_empty_show_words_is_no_as_in_vosk_server() -> None:
     [
         ("BASE_SAMPLE_RATE", "each call is recognised from its own rate"),
         ("RECOGNITION_ATTEMPTS", "it had none in the seed either"),
+        (
+            "DO_LOCAL_FILE_RECOGNITIONS",
+            "the folder that `watch.folder` names is watched, none without it",
+        ),
+        ("VAD_SENSE", "set `profiles.<name>.boundary.threshold`; lower hears more"),
         ("PORT", "there is no doors.rest.port here"),
     ],
 )
@@ -199,13 +253,20 @@ def test_a_service_link_of_kubernetes_is_no_port() -> None:
 
 
 def test_the_longest_buffer_is_every_profiles_unless_the_profile_has_its_own() -> None:
-    environ = {"MAX_OVERLAP_DURATION": "12"}
-    value = ("12", "environment MAX_OVERLAP_DURATION")
+    environ = {"MAX_OVERLAP_DURATION": "4"}
+    value = ("4", "environment MAX_OVERLAP_DURATION")
     default, yesno, own = (
         f"profiles.{name}.boundary.max_segment_s" for name in ("default", "yesno", "own")
     )
     assert read(environ) == ({default: value, yesno: value}, [])
     assert read(environ, yesno, "profiles.own", "profiles") == ({default: value, own: value}, [])
+
+
+def test_the_longest_buffer_leaves_a_shorter_limit_of_a_profile_as_it_is() -> None:
+    entries, warnings = read({"MAX_OVERLAP_DURATION": "12"}, "profiles.own")
+    names = ("default", "own")
+    assert list(entries) == [f"profiles.{name}.boundary.max_segment_s" for name in names]
+    assert warnings == []
 
 
 @pytest.mark.parametrize(("text", "taken"), [("30", 25), ("1.5", 2), ("nan", 25)])
