@@ -36,7 +36,7 @@ async def history(
     """Keep the store open, if it is switched on; give it and the sink that writes live calls.
 
     Raises:
-        ConfigError: recordings are switched on without it.
+        ConfigError: recordings are switched on without it, or another server has its file.
         StoreError: the database cannot be opened.
     """
     if not config.store.enabled:
@@ -49,7 +49,7 @@ async def history(
         return
     url = config.store.address()
     store = Store(url)
-    await store.open()
+    await store.open(alone=True)
     try:
         _log.info("history open", url=store.shown_url)
         yield store, [HistorySink(Store(url), tell_lost=metrics.history_lost.inc)]

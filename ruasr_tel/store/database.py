@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Select, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,7 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ruasr_tel.errors import BadCursor, ConfigError, StoreError
 from ruasr_tel.store.migrations import upgrade
-from ruasr_tel.store.sqlite_file import BUSY_S, make_file
+from ruasr_tel.store.sqlite_file import BUSY_S, hold, make_file
 from ruasr_tel.store.tables import Base, to_json_text
 
 CONNECT_S = 10.0
@@ -58,6 +58,7 @@ class Database:
         self.now = now
         self._engine = _engine(self._url, busy_s)
         self._writer = self._engine.execution_options(writes=True)
+        self._held: IO[bytes] | None = None
 
     @property
     def shown_url(self) -> str:
@@ -69,15 +70,22 @@ class Database:
         """Whether it is a file, which one server has to itself."""
         return self._url.get_backend_name() == "sqlite"
 
-    async def open(self) -> None:
+    async def open(self, *, alone: bool = False) -> None:
         """Make the database if it is a file, and bring its tables up to date.
 
+        Args:
+            alone: be the only server of a file, until `close`; a server's database is for many.
+
         Raises:
+            ConfigError: another server has the file.
             StoreError: it cannot be reached or changed; the message says where it is.
         """
         try:
             if self.is_file:
-                await asyncio.to_thread(make_file, Path(self._url.database or ""), self._busy_s)
+                path = Path(self._url.database or "")
+                if alone:
+                    self._held = await asyncio.to_thread(hold, path)
+                await asyncio.to_thread(make_file, path, self._busy_s)
             async with self._writer.begin() as connection:
                 await _one_at_a_time(connection)
                 await connection.run_sync(upgrade)
@@ -99,8 +107,11 @@ class Database:
             await connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and let another server in."""
         await self._engine.dispose()
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncSession]:

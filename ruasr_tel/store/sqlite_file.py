@@ -1,13 +1,43 @@
 """An SQLite file, made ready before anybody connects to it."""
 
+import fcntl
 import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import IO
+
+from ruasr_tel.errors import ConfigError
 
 BUSY_S = 5.0
 """Wait for another writer of the same SQLite file; our own transactions take milliseconds."""
 RETRY_S = 0.02
+
+
+def hold(path: Path) -> IO[bytes]:
+    """Keep every other server away from a file for as long as what is returned is open.
+
+    Readers and commands do not ask. The kernel lets go of a lock when its process ends, however it
+    does (flock(2)).
+
+    Args:
+        path: of the database, which need not be there yet.
+
+    Raises:
+        ConfigError: another server has it.
+        OSError: the lock beside it cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f"{path.name}.lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise ConfigError(
+            f"another server keeps its history in {path}: stop that one, or give this one a "
+            "store.url and a recordings.dir of its own"
+        ) from error
+    return lock
 
 
 def make_file(path: Path, busy_s: float = BUSY_S) -> None:

@@ -14,6 +14,7 @@ from ruasr_tel.profile import DEFAULT_PROFILES
 from ruasr_tel.recognisers import Recognisers
 from ruasr_tel.recordings.model import Order, State
 from ruasr_tel.scheduler import Scheduler, SchedulerConfig
+from ruasr_tel.store import Store
 from ruasr_tel.testing import TIMEOUT_S, phrase, scripted_host
 from ruasr_tel.vad import VadBatcher, VadConfig
 from ruasr_tel.vad.energy import EnergyVad
@@ -94,3 +95,25 @@ async def test_history_works_without_recordings(folder: Path) -> None:
             await asyncio.to_thread(sink.close)  # it has a loop of its own
         await batcher.close()
     assert not (folder / "state" / "recordings").exists()
+
+
+async def test_a_second_server_is_refused_before_it_ends_the_calls_of_the_first(
+    folder: Path,
+) -> None:
+    config = configured(recordings__enabled=False)
+    beside = Store(config.store.address())
+    async with history(config, Metrics()) as (_, sinks):
+        await beside.open()  # as `ruasr-tel history` does
+        await beside.close()
+        with pytest.raises(ConfigError) as refused:
+            async with history(config, Metrics()):
+                pytest.fail("it must not come up")
+        for sink in sinks:
+            await asyncio.to_thread(sink.close)  # it has a loop of its own
+    assert str(refused.value) == (
+        f"another server keeps its history in {folder}/state/ruasr.db: stop that one, or give this "
+        "one a store.url and a recordings.dir of its own"
+    )
+    async with history(config, Metrics()) as (_, sinks):
+        for sink in sinks:
+            await asyncio.to_thread(sink.close)
