@@ -121,6 +121,7 @@ async def serve(
     for warning in loaded.warnings:
         _log.warning(warning)
     async with Heartbeat(Notifier()) as heart, AsyncExitStack() as stack:
+        heart.starting()
         starting = asyncio.create_task(stack.enter_async_context(serving(loaded.config)))
         if not await _done_before(starting, stop):
             _log.info("stopped before it was ready")

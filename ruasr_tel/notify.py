@@ -15,6 +15,8 @@ import structlog
 
 STATUS_S = 10.0
 """How often `systemctl status` gets the number of calls; the longest wait between heartbeats."""
+START_S = 60.0
+"""For how long a server that starts asks each time: longer than from one time to the next."""
 
 _log = structlog.get_logger(__name__)
 
@@ -51,7 +53,7 @@ class Notifier:
 
 
 class Heartbeat:
-    """Says that the server is ready, that its event loop lives, how many calls run, that it stops.
+    """Says that the server starts, is ready, lives, how many calls run, and that it stops.
 
     Used as an asynchronous context around the server's whole life; the heart beats on while calls
     are drained.
@@ -79,12 +81,21 @@ class Heartbeat:
             with suppress(asyncio.CancelledError):
                 await self._beating
 
+    def starting(self) -> None:
+        """Ask for more time again and again until it is ready; loading a model has its own limit.
+
+        So `process.load_timeout_s` may be longer than the unit's TimeoutStartSec=.
+        """
+        self._beating = asyncio.create_task(self._ask_for_time())
+
     def ready(self, calls: Callable[[], int]) -> None:
         """Say that every door is open; begin to beat.
 
         Args:
             calls: how many run now.
         """
+        if self._beating is not None:
+            self._beating.cancel()
         self._notifier.send(READY=1, STATUS=self._status(calls))
         self._beating = asyncio.create_task(self._beat(calls))
 
@@ -92,6 +103,11 @@ class Heartbeat:
         """Say that the server stops, and how long that may take."""
         self._state = "stopping, "
         self._notifier.send(STOPPING=1, EXTEND_TIMEOUT_USEC=round(longest_s * 1e6))
+
+    async def _ask_for_time(self) -> None:
+        while True:
+            self._notifier.send(EXTEND_TIMEOUT_USEC=round(START_S * 1e6), STATUS="starting")
+            await asyncio.sleep(STATUS_S)
 
     async def _beat(self, calls: Callable[[], int]) -> None:
         # sd_watchdog_enabled(3): "every half of the time"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from ruasr_tel import notify
 from ruasr_tel.notify import Heartbeat, Notifier
 from ruasr_tel.testing.calls import TIMEOUT_S
 
@@ -41,10 +42,27 @@ async def test_ready_alive_and_stopping(manager: socket.socket) -> None:
         assert drained == ["WATCHDOG=1", "STATUS=stopping, calls: 3"]
 
 
+async def test_a_start_asks_for_time_until_it_is_ready(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "STATUS_S", 0.01)
+    async with Heartbeat(Notifier({"NOTIFY_SOCKET": manager.getsockname()})) as heart:
+        heart.starting()
+        for _ in range(3):  # it goes on for as long as the models load
+            asked = await asyncio.to_thread(said, manager)
+            assert asked == ["EXTEND_TIMEOUT_USEC=60000000", "STATUS=starting"]
+        heart.ready(lambda: 0)
+        while (news := await asyncio.to_thread(said, manager)) == asked:
+            pass
+        assert news == ["READY=1", "STATUS=calls: 0"]
+        assert await asyncio.to_thread(said, manager) == ["WATCHDOG=1", "STATUS=calls: 0"]
+
+
 async def test_without_systemd_nothing_is_said_and_nothing_fails() -> None:
     notifier = Notifier({})
     assert notifier.watchdog_s is None
     async with Heartbeat(notifier) as heart:
+        heart.starting()
         heart.ready(lambda: 0)
         heart.stopping(1)
 
