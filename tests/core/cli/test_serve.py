@@ -1,14 +1,17 @@
 """`serve` in this process: it starts, says where, and stops at a signal."""
 
+import errno
+import io
 import json
 import re
 import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from ruasr_tel import app as serving_in
@@ -71,6 +74,21 @@ def test_where_programs_read_the_log_every_line_is_one_object(
     doors = {line["door"]: line["url"] for line in said if line["event"] == "door open"}
     assert re.fullmatch(r"ws://127\.0\.0\.1:\d+", doors["vosk_ws"])
     assert [line["event"] for line in said].count("ready") == 1
+
+
+def test_a_terminal_that_was_closed_meanwhile_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            tried.append(text)
+            raise OSError(errno.EIO, "Input/output error")
+
+    tried: list[str] = []
+    nothing: Any = None
+    monkeypatch.setattr(command, "err", Console(file=Closed()))
+    command._say_where(Running({"rest": "http://127.0.0.1:1"}, nothing, nothing, nothing))
+    assert "rest" in "".join(tried)
 
 
 @pytest.mark.parametrize("door", ["vosk_ws", "audiosocket"])

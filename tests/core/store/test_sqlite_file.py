@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ruasr_tel.store.sqlite_file import make_file
+from ruasr_tel.errors import ConfigError
+from ruasr_tel.store.sqlite_file import hold, make_file
 
 
 @pytest.fixture
@@ -48,3 +49,13 @@ def test_another_writer_is_waited_for(path: Path, writer: sqlite3.Connection) ->
 def test_another_writer_is_not_waited_for_forever(path: Path, writer: sqlite3.Connection) -> None:
     with pytest.raises(sqlite3.OperationalError, match="database is locked"):
         make_file(path, busy_s=0.1)
+
+
+def test_a_file_is_held_by_one_until_it_lets_go(path: Path) -> None:
+    with (
+        hold(path),
+        pytest.raises(ConfigError, match=f"another server keeps its history in {path}"),
+    ):
+        hold(path)
+    hold(path).close()
+    assert not path.exists()
