@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import structlog
@@ -39,6 +40,7 @@ _log = structlog.get_logger(__name__)
 @dataclass(slots=True)
 class _Listener:
     url: str
+    started_at: datetime
     told: int = 0
     finals: list[Final] = field(default_factory=list)
     keys: list[Dtmf] = field(default_factory=list)
@@ -88,7 +90,7 @@ class CallNews:
         if isinstance(event, CallStarted):
             url = self._who(event.details)
             if url:
-                self._listeners[event.call_id] = _Listener(url)
+                self._listeners[event.call_id] = _Listener(url, event.at)
             return
         listener = self._listeners.get(event.call_id)
         if listener is None or not isinstance(event, Told):
@@ -96,7 +98,7 @@ class CallNews:
         if isinstance(event, CallEnded):
             del self._listeners[event.call_id]
         text = listener.take(event)
-        id = f"{event.call_id}/{listener.told}"
+        id = _id(event.call_id, listener.started_at, str(listener.told))
         self._queue(self._tell(event, listener.url, listener.told, id, text))
 
     def tell_lost(self, call: CallRow) -> None:
@@ -109,7 +111,8 @@ class CallNews:
             call.call_id, call.ended_at, call.reason or "", call.duration_s or 0.0, finals, {}
         )
         # Not by number: a final that the queue has and history lost may have taken it.
-        self._queue(self._tell(ended, url, finals + 1, f"{call.call_id}/lost"))
+        id = _id(call.call_id, call.started_at, "lost")
+        self._queue(self._tell(ended, url, finals + 1, id))
 
     def _who(self, details: Mapping[str, JsonValue]) -> str | None:
         """Return who wants to know of a call: as it was announced, else as configured."""
@@ -175,6 +178,11 @@ class CallNews:
             await self._enqueue(errand)
         except Exception:  # noqa: BLE001 - whatever the queue's database says, the call goes on
             _log.exception("news of a call were not kept", delivery=id)
+
+
+def _id(call_id: CallId, started_at: datetime, what: str) -> str:
+    """Return the id of a delivery: with the call's start, for a PBX may use a call's id again."""
+    return f"{call_id}@{round(started_at.timestamp() * 1000)}/{what}"
 
 
 def news(event: Told, number: int, text: str | None = None) -> dict[str, JsonValue]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ from ruasr_tel.types import CallId, LegId
 CALL, LEG = CallId("c"), LegId("c/0")
 URL = "https://crm.example/news"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
+ID = "c@1767225600000"
+"""What deliveries of that call begin with: its id, and when it began."""
 FINAL = Final(CALL, LEG, AT, 0, "да", (Word("да", 0.1, 0.3, 0.9),), 0.0, 0.5, "endpoint", 0.9)
 ENDED = CallEnded(CALL, AT, "hangup", 1.0, 1, {LEG: Ledger(8000, 1, 1, 0, {})})
 
@@ -97,20 +99,20 @@ async def test_each_final_and_the_end_go_to_who_asked_for_it(
     partial = Partial(CALL, LEG, AT, "д", 0.0, 0.2)
     news, errands = await queued(store, started(callback_url=URL), partial, FINAL, ENDED)
     assert [(each.key, each.lane) for each in errands] == [
-        ("news:c/1:1", "crm.example"),
-        ("news:c/2:1", "crm.example"),
+        (f"news:{ID}/1:1", "crm.example"),
+        (f"news:{ID}/2:1", "crm.example"),
     ]
     for errand in errands:
         assert await news.deliver(errand) is Outcome.OVER
     (url, said, secret, id), (_, end, _, _) = receiver.got
-    assert (url, secret, id) == (URL, "s", "c/1")
+    assert (url, secret, id) == (URL, "s", f"{ID}/1")
     assert (said["event"], said["number"], said["call_id"]) == ("call.final", 1, "c")
     assert (said["text"], said["words"][0]["text"]) == ("да", "да")
     assert (end["event"], end["number"], end["reason"]) == ("call.ended", 2, "hangup")
     assert "ledgers" not in end
     assert end["text"] == "да"
     kept = (await store.deliveries(call_id="c")).items
-    assert [(each.delivery_id, each.status) for each in kept] == [("c/2", 200), ("c/1", 200)]
+    assert [(each.delivery_id, each.status) for each in kept] == [(f"{ID}/2", 200), (f"{ID}/1", 200)]
 
 
 async def test_call_progress_and_what_became_of_the_call_are_told(
@@ -180,7 +182,24 @@ def test_a_receiver_of_all_calls_must_be_an_address(text: str) -> None:
 
 async def test_nothing_is_told_after_the_end(store: Store) -> None:
     _, errands = await queued(store, started(callback_url=URL), ENDED, FINAL)
-    assert [each.id for each in errands] == ["c/1"]
+    assert [each.id for each in errands] == [f"{ID}/1"]
+
+
+async def test_calls_that_have_one_id_in_turn_are_told_apart(store: Store) -> None:
+    calls = [replace(started(callback_url=URL), at=AT + timedelta(milliseconds=ms)) for ms in (0, 1)]
+    _, errands = await queued(store, calls[0], FINAL, ENDED, calls[1], FINAL, ENDED)
+    assert [each.id for each in errands] == [
+        "c@1767225600000/1",
+        "c@1767225600000/2",
+        "c@1767225600001/1",
+        "c@1767225600001/2",
+    ]
+    row = CallRow(CALL, "audiosocket", "", "default", {"callback_url": URL}, AT, AT, "killed")
+    news, errands = await queued(store)
+    for call in calls:
+        news.tell_lost(replace(row, started_at=call.at))
+    await news.close()
+    assert [each.id for each in errands] == ["c@1767225600000/lost", "c@1767225600001/lost"]
 
 
 async def test_what_is_not_taken_comes_again_until_it_is_given_up(
@@ -190,7 +209,7 @@ async def test_what_is_not_taken_comes_again_until_it_is_given_up(
     receiver.answer = DeliveryError("HTTP 503", retryable=True, retry_after_s=60)
     assert await news.deliver(errand) == Again(60)
     receiver.answer = DeliveryError("HTTP 410")
-    assert await news.deliver(Errand("news", "c/1", 2, 0.0, errand.lane, errand.note)) is (
+    assert await news.deliver(Errand("news", errand.id, 2, 0.0, errand.lane, errand.note)) is (
         Outcome.OVER
     )
     errors = [each.error for each in (await store.deliveries(call_id="c")).items]
@@ -208,7 +227,7 @@ async def test_the_end_of_a_call_whose_server_was_killed_is_told(
     news.tell_lost(replace(call, details={"callback_url": 7}))
     await news.close()
     [errand] = errands
-    assert errand.key == "news:c/lost:1"
+    assert errand.key == f"news:{ID}/lost:1"
     assert await news.deliver(errand) is Outcome.OVER
     [(_, end, _, _)] = receiver.got
     assert (end["event"], end["number"], end["reason"]) == ("call.ended", 4, "killed")
