@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 import uuid
 from enum import StrEnum
 from pathlib import Path
@@ -98,6 +99,7 @@ class Watch:
         self._jobs = jobs
         self._seen: dict[Path, tuple[int, int]] = {}
         self._ordered: dict[Path, str] = {}
+        self._told: dict[Path, str] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -132,11 +134,11 @@ class Watch:
                 await self._task
 
     async def look(self) -> None:
-        """Order what came since the last look and has not changed, and write what is done."""
-        for path, mark in (await asyncio.to_thread(self._files)).items():
-            if path not in self._ordered and self._seen.get(path) == mark:
-                await self._order(path, mark)
-            self._seen[path] = mark
+        """Write what is done, and order what came since the last look and has not changed.
+
+        A file that cannot be read, or its result not be written, is named in the log, once, and
+        holds up no other.
+        """
         for path, id in list(self._ordered.items()):
             recording = await self._jobs.get(id)
             if recording is None or recording.state.ended or recording.result:
@@ -144,6 +146,10 @@ class Watch:
                 self._seen.pop(path, None)
                 if recording is not None:
                     await asyncio.to_thread(self._finish, path, recording)
+        for path, mark in (await asyncio.to_thread(self._files)).items():
+            if path not in self._ordered and self._seen.get(path) == mark:
+                await self._order(path, mark)
+            self._seen[path] = mark
 
     async def _run(self) -> None:
         while True:
@@ -158,16 +164,32 @@ class Watch:
     def _files(self) -> dict[Path, tuple[int, int]]:
         """Return every file that is not ours, with its size and time."""
         found: dict[Path, tuple[int, int]] = {}
+        faulty: set[Path] = set()
         for folder, folders, names in os.walk(self._folder):
             folders[:] = [each for each in folders if not self._is_ours(Path(folder) / each)]
             for name in names:
                 path = Path(folder) / name
-                with contextlib.suppress(FileNotFoundError):
+                try:
                     status = path.stat()
-                    if not self._is_result(path):
+                    # A pipe would hold up who opens it.
+                    if stat.S_ISREG(status.st_mode) and not self._is_result(path):
                         found[path] = (status.st_size, status.st_mtime_ns)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    faulty.add(path)
+                    self._tell(path, error)
+        here = faulty | found.keys()
+        self._told = {path: said for path, said in self._told.items() if path in here}
         self._seen = {path: mark for path, mark in self._seen.items() if path in found}
         return found
+
+    def _tell(self, path: Path, error: OSError) -> None:
+        """Say, once, what keeps a file from becoming a result."""
+        said = error.strerror or str(error)
+        if self._told.get(path) != said:
+            self._told[path] = said
+            _log.warning("a watched file is left where it is", file=path.name, error=said)
 
     def _is_ours(self, folder: Path) -> bool:
         return folder.name.startswith(".") or folder in (self._done, self._config.out)
@@ -187,7 +209,12 @@ class Watch:
 
     async def _order(self, path: Path, mark: tuple[int, int]) -> None:
         upload = self._jobs.uploads / f"watch-{uuid.uuid4()}"
-        await asyncio.to_thread(_link_or_copy, path, upload)
+        try:
+            await asyncio.to_thread(_link_or_copy, path, upload)
+        except OSError as error:
+            upload.unlink(missing_ok=True)
+            self._tell(path, error)
+            return
         order = Order(
             upload=upload,
             name=path.name,
@@ -198,21 +225,23 @@ class Watch:
         )
         try:
             recording, created = await self._jobs.submit(order)
-        except RuasrError:
-            upload.unlink(missing_ok=True)
-            raise
+        finally:
+            upload.unlink(missing_ok=True)  # it was taken over, or refused
         self._ordered[path] = recording.id
         if created:
             _log.info("file taken from the watched folder", file=path.name, recording=recording.id)
 
     def _finish(self, path: Path, recording: Recording) -> None:
-        if recording.result is None:
-            reason = recording.reason or recording.state.value
-            _write(self._target(path, REASON), f"{reason}\n")
-            return
-        _write(self._target(path), self._shown(recording))
-        if recording.state in (State.DONE, State.DELIVERING):
-            self._clear(path)
+        try:
+            if recording.result is None:
+                reason = recording.reason or recording.state.value
+                _write(self._target(path, REASON), f"{reason}\n")
+                return
+            _write(self._target(path), self._shown(recording))
+            if recording.state in (State.DONE, State.DELIVERING):
+                self._clear(path)
+        except OSError as error:
+            self._tell(path, error)
 
     def _shown(self, recording: Recording) -> str:
         assert recording.result is not None

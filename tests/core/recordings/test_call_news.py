@@ -112,7 +112,10 @@ async def test_each_final_and_the_end_go_to_who_asked_for_it(
     assert "ledgers" not in end
     assert end["text"] == "да"
     kept = (await store.deliveries(call_id="c")).items
-    assert [(each.delivery_id, each.status) for each in kept] == [(f"{ID}/2", 200), (f"{ID}/1", 200)]
+    assert [(each.delivery_id, each.status) for each in kept] == [
+        (f"{ID}/2", 200),
+        (f"{ID}/1", 200),
+    ]
 
 
 async def test_call_progress_and_what_became_of_the_call_are_told(
@@ -186,7 +189,9 @@ async def test_nothing_is_told_after_the_end(store: Store) -> None:
 
 
 async def test_calls_that_have_one_id_in_turn_are_told_apart(store: Store) -> None:
-    calls = [replace(started(callback_url=URL), at=AT + timedelta(milliseconds=ms)) for ms in (0, 1)]
+    calls = [
+        replace(started(callback_url=URL), at=AT + timedelta(milliseconds=ms)) for ms in (0, 1)
+    ]
     _, errands = await queued(store, calls[0], FINAL, ENDED, calls[1], FINAL, ENDED)
     assert [each.id for each in errands] == [
         "c@1767225600000/1",

@@ -1,13 +1,18 @@
 import asyncio
+import errno
 import json
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from ruasr_tel.errors import ConfigError
+from ruasr_tel.errors import ConfigError, Overloaded
+from ruasr_tel.recordings import watch as module
 from ruasr_tel.recordings.jobs import Recordings
-from ruasr_tel.recordings.model import State
+from ruasr_tel.recordings.model import Order, State
 from ruasr_tel.recordings.watch import Watch, WatchConfig
 from ruasr_tel.testing import TIMEOUT_S, phrase, tone
 from tests.core.recordings.kit import ended, running
@@ -42,6 +47,10 @@ def watching(config: WatchConfig, recordings: Recordings) -> Watch:
     watch = Watch(config, recordings)
     watch.make_folders()
     return watch
+
+
+def warnings(logs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [line for line in logs if line["log_level"] == "warning"]
 
 
 async def settle(watch: Watch, recordings: Recordings, count: int = 1) -> None:
@@ -140,6 +149,82 @@ async def test_files_that_are_ours_or_hidden_are_not_taken(
     await watch.look()
     await watch.look()
     assert (await recordings.list()).items == ()
+
+
+async def test_a_file_that_cannot_be_taken_holds_up_no_other_and_is_named_once(
+    folder: Path, recordings: Recordings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = module._link_or_copy
+
+    def refused(path: Path, to: Path) -> None:
+        if path.name == "a.wav":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        real(path, to)
+
+    monkeypatch.setattr(module, "_link_or_copy", refused)
+    for name in ("a.wav", "b.wav"):
+        write_wav(folder / name, phrase((1.0, 1.0)))
+    (folder / "loop.wav").symlink_to("loop.wav")
+    watch = watching(WatchConfig(folder=folder), recordings)
+    with capture_logs() as logs:
+        await settle(watch, recordings)
+    assert files(folder) == ["a.wav", "b.wav.json", "done/b.wav"]
+    assert sorted((line["file"], line["error"]) for line in warnings(logs)) == [
+        ("a.wav", "Permission denied"),
+        ("loop.wav", "Too many levels of symbolic links"),
+    ]
+    monkeypatch.undo()
+    with capture_logs() as logs:
+        await settle(watch, recordings, 2)
+    assert files(folder) == ["a.wav.json", "b.wav.json", "done/a.wav", "done/b.wav"]
+    assert warnings(logs) == []
+
+
+async def test_what_is_no_file_is_not_opened(folder: Path, recordings: Recordings) -> None:
+    os.mkfifo(folder / "pipe.wav")
+    watch = watching(WatchConfig(folder=folder), recordings)
+    await watch.look()
+    await watch.look()
+    assert (await recordings.list()).items == ()
+
+
+async def test_results_are_written_while_nothing_new_is_taken(
+    folder: Path, recordings: Recordings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = watching(WatchConfig(folder=folder), recordings)
+    for name in ("a.wav", "b.wav"):
+        write_wav(folder / name, phrase((1.0, 1.0)))
+        await watch.look()
+    [first] = (await recordings.list()).items
+    await ended(recordings, first.id)
+
+    async def full(_order: Order) -> None:
+        raise Overloaded("2 recordings wait or run")
+
+    monkeypatch.setattr(recordings, "submit", full)
+    with pytest.raises(Overloaded):
+        await watch.look()
+    assert files(folder) == ["a.wav.json", "b.wav", "done/a.wav"]
+    assert list(recordings.uploads.iterdir()) == []
+
+
+async def test_a_result_that_cannot_be_written_holds_up_no_other(
+    folder: Path, tmp_path: Path, recordings: Recordings
+) -> None:
+    out = tmp_path / "out"
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        write_wav(folder / name / "call.wav", phrase((1.0, 1.0)))
+    watch = watching(WatchConfig(folder=folder, out=out), recordings)
+    (out / "a").write_text("in the way")
+    with capture_logs() as logs:
+        await settle(watch, recordings, 2)
+        await settle(watch, recordings, 2)
+    assert files(folder) == ["a/call.wav", "done/b/call.wav"]
+    assert files(out) == ["a", "b/call.wav.json"]
+    assert [(line["file"], line["error"]) for line in warnings(logs)] == [
+        ("call.wav", "File exists")
+    ]
 
 
 async def test_it_looks_by_itself(folder: Path, recordings: Recordings) -> None:
