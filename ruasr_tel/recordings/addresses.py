@@ -8,7 +8,9 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -81,12 +83,15 @@ CARRIERS = (_MAPPED, _SIX_TO_FOUR, _NAT64)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+_LOOKUPS = ThreadPoolExecutor(32, thread_name_prefix="lookup")
+# Not the loop's own threads, which write all files: a name server that is silent keeps one for 10 s
+# (resolv.conf(5): two attempts of 5 s each), and no timeout of ours takes it back.
 
 
 async def system_lookup(host: str, port: int) -> list[str]:
     """Return the addresses that the system's resolver gives, without repetitions."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, look_up)
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 

@@ -1,5 +1,7 @@
 import asyncio
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from ruasr_tel.errors import FetchError
 from ruasr_tel.recordings.addresses import AddressRules, networks, system_lookup
+from ruasr_tel.testing import TIMEOUT_S
 from tests.core.recordings.peers import names
 
 RULES = AddressRules(lookup=names())
@@ -187,3 +190,26 @@ async def test_a_resolver_with_a_fault_is_asked_again_later(fault: OSError, sent
 
 async def test_the_system_knows_the_address_of_an_address() -> None:
     assert await system_lookup("127.0.0.1", 80) == ["127.0.0.1"]
+
+
+async def test_a_resolver_without_an_answer_keeps_no_thread_from_the_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def silent(*_asked: object, **_how: object) -> list[object]:
+        asked.set()
+        answered.wait(TIMEOUT_S)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    looking = asyncio.create_task(system_lookup("h.example", 80))
+    async with asyncio.timeout(TIMEOUT_S):
+        while not asked.is_set():
+            await asyncio.sleep(0)
+        try:
+            await asyncio.wait_for(asyncio.to_thread(answered.is_set), TIMEOUT_S / 2)
+        finally:
+            answered.set()
+        assert await looking == []
