@@ -1,11 +1,12 @@
 """The files of recordings: one folder each, and one for uploads on their way in."""
 
+import contextlib
 import fcntl
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import IO
 from uuid import UUID
@@ -116,14 +117,10 @@ class Files:
     def orphans(self, older_than_s: float) -> list[str]:
         """Return the ids of folders that nobody has touched for so long; uploads as old go."""
         before_s = time.time() - older_than_s
-        for upload in self.uploads.iterdir():
-            if upload.stat().st_mtime < before_s:
-                upload.unlink(missing_ok=True)
-        return [
-            folder.name
-            for folder in self.folder.iterdir()
-            if _ID.fullmatch(folder.name) and folder.stat().st_mtime < before_s
-        ]
+        for upload in _older(self.uploads, before_s, lambda status: status.st_ctime):
+            upload.unlink(missing_ok=True)
+        folders = _older(self.folder, before_s, lambda status: status.st_mtime)
+        return [folder.name for folder in folders if _ID.fullmatch(folder.name)]
 
     def forget(self, ids: Iterable[str]) -> None:
         """Delete everything of recordings; unknown ones are none."""
@@ -132,6 +129,16 @@ class Files:
 
     def _of(self, id: str) -> Path:
         return self.folder / str(UUID(id))  # an id is never a path
+
+
+def _older(
+    folder: Path, before_s: float, touched_s: Callable[[os.stat_result], float]
+) -> Iterator[Path]:
+    """Yield what nobody has touched since; a link has its file's mtime, but a ctime of its own."""
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # taken over or deleted meanwhile
+            if touched_s(path.stat()) < before_s:
+                yield path
 
 
 def suffix(name: str) -> str:

@@ -43,10 +43,10 @@ DELIVERY_TROUBLES = 100
 KEEP_TRACES_S = 7 * 86_400.0
 """For how long the queues remember what has ended; the store remembers longer."""
 ORPHAN_S = 86_400.0
-"""Age from which files without a recording are deleted at the start: an upload of the largest file
-takes less, and until it is whole the store does not know it."""
+"""Age from which files without a recording are deleted: an upload of the largest file takes less,
+and until it is whole the store does not know it."""
 SWEEP_S = 3600.0
-"""How often they forget."""
+"""How often queues forget, and such files are looked for."""
 
 _log = structlog.get_logger(__name__)
 
@@ -184,13 +184,12 @@ class Recordings:
             raise ConfigError(
                 f"this server has no model {order.model!r}; it has {', '.join(self._models)}"
             )
+        if (first := await self._ordered(order)) is not None:
+            return first, False
         if (open := len(self._states.worked_on)) >= self.config.max_waiting:
             raise Overloaded(f"{open} recordings wait or run, the limit (recordings.max_waiting)")
         id = str(uuid.uuid4())
-        if order.upload is not None:
-            audio = await asyncio.to_thread(self._files.adopt, id, order.upload, order.name)
-            order = replace(order, upload=audio)
-        recording, created = await self._store.add_recording(id, order, self._store.now())
+        recording, created = await self._add(id, order)
         if not created:
             await asyncio.to_thread(self._files.forget, [id])
             return recording, False
@@ -262,6 +261,28 @@ class Recordings:
         """Return how many errands of each kind wait or run: `recording`, `delivery`, `news`."""
         return await self._durable.waiting()
 
+    async def _ordered(self, order: Order) -> Recording | None:
+        """Return what came of the idempotency key before; the upload goes then."""
+        if order.idempotency_key is None:
+            return None
+        id = await self._store.ordered(order.idempotency_key)
+        if id is None:
+            return None
+        if order.upload is not None:
+            order.upload.unlink(missing_ok=True)
+        return await self._store.recording(id)
+
+    async def _add(self, id: str, order: Order) -> tuple[Recording, bool]:
+        """Keep an order and its upload, or neither."""
+        if order.upload is not None:
+            audio = await asyncio.to_thread(self._files.adopt, id, order.upload, order.name)
+            order = replace(order, upload=audio)
+        try:
+            return await self._store.add_recording(id, order, self._store.now())
+        except Exception:  # not a cancellation, after which the store may have it all the same
+            await asyncio.to_thread(self._files.forget, [id])
+            raise
+
     async def _enqueue(self, errand: Errand) -> None:
         await self._durable.enqueue(errand)
 
@@ -281,7 +302,7 @@ class Recordings:
                     await self._revive(recording)
 
     async def _drop_orphans(self) -> None:
-        """Delete the files of recordings that the store does not know: a purge died in between."""
+        """Delete the files of recordings that the store does not know: a purge or an order died."""
         ids = await asyncio.to_thread(self._files.orphans, ORPHAN_S)
         gone = set(ids) - await self._store.known(ids)
         await asyncio.to_thread(self._files.forget, gone)
@@ -320,5 +341,6 @@ class Recordings:
             try:
                 await self._durable.forget(time.time() - KEEP_TRACES_S)
                 await self._take_up()
+                await self._drop_orphans()
             except Exception:  # noqa: BLE001 - whatever the database says, there is a next time
                 _log.exception("jobs were not looked after")

@@ -67,6 +67,12 @@ class RecordingsStore(Database):
                 found |= set(await session.scalars(select(Recording.id).where(some)))
         return found
 
+    async def ordered(self, idempotency_key: str) -> str | None:
+        """Return the id of the recording that was ordered with a key, or None."""
+        same = Recording.idempotency_key == idempotency_key
+        async with self._reading() as session:
+            return await session.scalar(select(Recording.id).where(same))
+
     async def recordings(
         self,
         *,

@@ -34,18 +34,33 @@ def test_two_servers_of_one_name_do_not_share_a_folder(files: Files) -> None:
     second.close()
 
 
-def test_old_folders_and_uploads_are_told_from_new_ones(files: Files) -> None:
+def test_old_folders_are_told_from_new_ones(files: Files) -> None:
     other = ID.replace("1", "2")
     for id in (ID, other):
         files.incoming(id).write_bytes(b"RIFF")
-    (files.uploads / "old.tmp").write_bytes(b"x")
-    (files.uploads / "new.tmp").write_bytes(b"x")
     hour_ago_s = time.time() - 3600
-    for path in (files.folder / ID, files.uploads / "old.tmp", files.uploads):
+    for path in (files.folder / ID, files.uploads):
         os.utime(path, (hour_ago_s, hour_ago_s))
     assert files.orphans(1800) == [ID]
-    assert [path.name for path in files.uploads.iterdir()] == ["new.tmp"]
     assert files.orphans(7200) == []
+
+
+def test_old_uploads_go_and_new_ones_stay_however_old_their_file_is(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = tmp_path / "call.wav"
+    recorded.write_bytes(b"RIFF")
+    os.utime(recorded, (0, 0))
+    upload = files.uploads / "watch-1"
+    upload.hardlink_to(recorded)
+    (files.uploads / "gone").symlink_to("nowhere")  # as one that is taken over meanwhile
+    assert files.orphans(1800) == []
+    assert upload.exists()
+    in_an_hour_s = time.time() + 3600
+    monkeypatch.setattr(time, "time", lambda: in_an_hour_s)
+    assert files.orphans(1800) == []
+    assert not upload.exists()
+    assert recorded.exists()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

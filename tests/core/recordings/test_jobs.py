@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from ruasr_tel.engines import scripted
-from ruasr_tel.errors import ConfigError, Overloaded
+from ruasr_tel.errors import ConfigError, Overloaded, StoreError
+from ruasr_tel.recordings import jobs as module
 from ruasr_tel.recordings.config import RecordingsConfig
 from ruasr_tel.recordings.deliver import DELIVERY_HEADER, SIGNATURE_HEADER, WebhookConfig, verify
 from ruasr_tel.recordings.jobs import ORPHAN_S, Recordings
@@ -222,7 +223,11 @@ async def test_orders_that_cannot_be_are_refused(tmp_path: Path) -> None:
             await recordings.submit(Order(url="http://h/", model="whisper"))
         with pytest.raises(ValueError, match="an order has a URL or an upload"):
             await recordings.submit(Order())
-        first, _ = await recordings.submit(Order(upload=upload(recordings), model="scripted"))
+        known = Order(upload=upload(recordings), model="scripted", idempotency_key="k")
+        first, _ = await recordings.submit(known)
+        again, created = await recordings.submit(replace(known, upload=upload(recordings)))
+        assert (again.id, created) == (first.id, False)
+        assert list(recordings.uploads.iterdir()) == []
         with pytest.raises(Overloaded) as refused:
             await recordings.submit(Order(url="http://h/"))
         assert str(refused.value) == (
@@ -302,6 +307,34 @@ async def test_files_that_a_purge_left_behind_go_at_the_next_start(tmp_path: Pat
         assert not orphan.exists()
         assert fresh.exists()
         assert recordings.audio(accepted.id) is not None
+
+
+async def test_files_that_nobody_knows_go_while_the_server_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_S", 0.01)
+    async with running(tmp_path) as recordings:
+        orphan = recordings.config.folder() / "6f1b1f4e-0000-4000-8000-000000000001"
+        orphan.mkdir()
+        os.utime(orphan, (0, 0))
+        async with asyncio.timeout(TIMEOUT_S):
+            while orphan.exists():
+                await asyncio.sleep(0)
+
+
+async def test_an_order_that_the_store_does_not_take_leaves_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def locked(*_order: object) -> None:
+        raise StoreError("the database is locked")
+
+    async with running(tmp_path) as recordings:
+        monkeypatch.setattr(Store, "add_recording", locked)
+        with pytest.raises(StoreError, match="the database is locked"):
+            await recordings.submit(Order(upload=upload(recordings)))
+        kept = [path.name for path in recordings.config.folder().iterdir() if path.is_dir()]
+        assert kept == ["uploads"]
+        assert list(recordings.uploads.iterdir()) == []
 
 
 async def test_only_so_many_begin_in_a_minute(tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ async def test_the_first_order_of_a_key_counts(store: Store) -> None:
     again = order(idempotency_key="k", name="another")
     assert await store.add_recording("b", again, at(5)) == (first, False)
     assert await store.recording("b") is None
+    assert await store.ordered("k") == "a"
+    assert await store.ordered("b") is None
 
 
 async def test_an_order_accepted_twice_under_one_id_is_one(store: Store) -> None:
