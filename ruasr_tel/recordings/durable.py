@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -62,6 +62,7 @@ class Errand:
         since_s: when the first try was asked for, Unix seconds.
         lane: what it must not hold up others with (a receiver's host), where its kind has lanes.
         note: what its stages need and nobody else keeps.
+        failed: how often each stage failed in the tries before, by its name.
     """
 
     kind: str
@@ -70,6 +71,11 @@ class Errand:
     since_s: float
     lane: str | None = None
     note: str | None = None
+    failed: Mapping[str, int] = field(default_factory=dict)
+
+    def tries(self, stage: str) -> int:
+        """Return which try of a stage this is, 1 for the first."""
+        return self.failed.get(stage, 0) + 1
 
     @property
     def key(self) -> str:
@@ -83,9 +89,11 @@ class Again:
 
     Attributes:
         after_s: seconds to wait.
+        failed: whether that was a try of this stage; it was none where there was no room for it.
     """
 
     after_s: float
+    failed: bool = True
 
 
 class Outcome(StrEnum):
@@ -129,7 +137,7 @@ class Kind:
             (measured: three queues at 0.2 s each, 5 % of a core). DBOS' own default is 1 s.
         per_minute: errands that may begin in any minute, or None.
         per_lane: errands of one lane at once; every errand then needs a lane. None: no lanes.
-        give_up: told why when a stage raised in try number `attempts` or later.
+        give_up: told why when a stage raised in its try number `attempts` or later.
         attempts: that; 10 are an hour and a half.
     """
 
@@ -235,15 +243,20 @@ class Durable:
 
     def _register(self, kind: str) -> Callable[..., Coroutine[Any, Any, None]]:
         async def errand(
-            id: str, attempt: int, since_s: float, lane: str | None, note: str | None
+            id: str,
+            attempt: int,
+            since_s: float,
+            lane: str | None,
+            note: str | None,
+            failed: dict[str, int] | None = None,  # which errands of older servers do not have
         ) -> None:
-            this = Errand(kind, id, attempt, since_s, lane, note)
+            this = Errand(kind, id, attempt, since_s, lane, note, failed or {})
             for name in self._kinds[kind].stages:
                 said = await DBOS.run_step_async({"name": name}, self._stage, name, this)
                 if said == Outcome.OVER:
                     return
                 if said != Outcome.NEXT:
-                    await DBOS.run_step_async({"name": "again"}, self._again, this, float(said))
+                    await DBOS.run_step_async({"name": "again"}, self._again, this, said)
                     return
 
         return DBOS.workflow(name=kind, max_recovery_attempts=RESUMES)(errand)
@@ -260,6 +273,7 @@ class Durable:
                 errand.since_s,
                 errand.lane,
                 errand.note,
+                dict(errand.failed),
             )
 
     def _active(self) -> frozenset[tuple[str, str]]:
@@ -303,12 +317,15 @@ class Durable:
     # In DBOS' loop
 
     async def _stage(self, name: str, errand: Errand) -> str:
-        """Run a stage in our loop; return its outcome, or the seconds to wait, as text."""
+        """Run a stage in our loop; return its outcome as text, or what `_again` reads."""
         return await self._in_our_loop(self._run(name, errand))
 
-    async def _again(self, errand: Errand, after_s: float) -> None:
-        following = replace(errand, attempt=errand.attempt + 1)
-        await self._in_our_loop(self.enqueue(following, after_s))
+    async def _again(self, errand: Errand, said: str) -> None:
+        """Enqueue the next try: after so many seconds and, perhaps, a failure of which stage."""
+        after_s, _, stage = said.partition(" ")
+        failed = {**errand.failed, stage: errand.tries(stage)} if stage else errand.failed
+        following = replace(errand, attempt=errand.attempt + 1, failed=failed)
+        await self._in_our_loop(self.enqueue(following, float(after_s)))
 
     async def _in_our_loop(self, work: Coroutine[Any, Any, T]) -> T:
         assert self._loop is not None
@@ -324,19 +341,21 @@ class Durable:
             said = await self._kinds[errand.kind].stages[name](errand)
         except Exception as error:  # noqa: BLE001 - an errand is never lost, whatever a stage does
             _log.exception("a stage failed", stage=name, errand=errand.key)
-            said = await self._in_trouble(errand, error)
-        return f"{said.after_s:.3f}" if isinstance(said, Again) else said.value
+            said = await self._in_trouble(name, errand, error)
+        if isinstance(said, Outcome):
+            return said.value
+        return f"{said.after_s:.3f} {name}" if said.failed else f"{said.after_s:.3f}"
 
-    async def _in_trouble(self, errand: Errand, error: Exception) -> Outcome | Again:
-        kind = self._kinds[errand.kind]
-        if errand.attempt >= kind.attempts:
+    async def _in_trouble(self, stage: str, errand: Errand, error: Exception) -> Outcome | Again:
+        kind, tries = self._kinds[errand.kind], errand.tries(stage)
+        if tries >= kind.attempts:
             try:
                 await kind.give_up(errand, f"{type(error).__name__}: {error}")
             except Exception:  # noqa: BLE001 - as above
                 _log.exception("an errand cannot even be given up", errand=errand.key)
             else:
                 return Outcome.OVER
-        return Again(min(TROUBLE_MAX_S, TROUBLE_S * 2.0 ** min(errand.attempt - 1, 20)))
+        return Again(min(TROUBLE_MAX_S, TROUBLE_S * 2.0 ** min(tries - 1, 20)))
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         """Call DBOS where no loop runs: it then neither blocks ours nor adopts it."""

@@ -90,9 +90,10 @@ class Stages:
                 recording.id, State.FETCHING, lambda tell: self._fetch(recording, tell)
             )
         except FetchError as error:
-            if error.retryable and errand.attempt < self._config.fetch_attempts:
+            tries = errand.tries("fetch")
+            if error.retryable and tries < self._config.fetch_attempts:
                 _log.info("fetching failed, tried again", recording=recording.id, error=str(error))
-                return Again(min(RETRY_MAX_S, RETRY_S * 3.0 ** (errand.attempt - 1)))
+                return Again(min(RETRY_MAX_S, RETRY_S * 3.0 ** (tries - 1)))
             return await self._fail(recording, str(error))
 
     async def recognise(self, errand: Errand) -> Outcome | Again:
@@ -102,16 +103,17 @@ class Stages:
             return Outcome.OVER
         if recording.result is not None or self._files.transcript(recording.id) is not None:
             return Outcome.NEXT
+        tries = errand.tries("recognise")
         try:
             return await self._while_wanted(
                 recording.id,
                 State.RECOGNISING,
-                lambda tell: self._recognise(recording, tell, errand.attempt),
+                lambda tell: self._recognise(recording, tell, tries),
             )
         except Overloaded:
-            return Again(TROUBLE_S)
+            return Again(TROUBLE_S, failed=False)
         except (AudioFormatError, ConfigError) as error:
-            if isinstance(error, DecoderDied) and errand.attempt < self._config.recognise_attempts:
+            if isinstance(error, DecoderDied) and tries < self._config.recognise_attempts:
                 return Again(TROUBLE_S)  # or another process took the memory
             audio = str(self._files.audio(recording.id))
             name = recording.order.name or "the file"
@@ -125,7 +127,7 @@ class Stages:
         if recording.result is None:
             transcript = self._files.transcript(recording.id)
             if transcript is None:
-                return Again(0.0)
+                return Again(0.0, failed=False)
             dialogue = await asyncio.to_thread(make_dialogue, transcript, config=self._dialogue)
             await self._store.set_result(recording.id, dialogue)
         if recording.order.callback_url is None:
@@ -166,11 +168,13 @@ class Stages:
         return Outcome.NEXT
 
     async def _recognise(
-        self, recording: Recording, tell: Callable[[float], None], attempt: int
+        self, recording: Recording, tell: Callable[[float], None], tries: int
     ) -> Outcome | Again:
         audio = self._files.audio(recording.id)
         if audio is None:
-            return Again(0.0) if recording.order.url else await self._fail(recording, "no file")
+            if recording.order.url is None:
+                return await self._fail(recording, "no file")
+            return Again(0.0, failed=False)
         done = FETCH_PART if recording.order.url else 0.0
         transcript = await recognise(
             audio,
@@ -180,7 +184,7 @@ class Stages:
             self._config,
         )
         if (reason := _unheard(transcript)) is not None:
-            if attempt < self._config.recognise_attempts:
+            if tries < self._config.recognise_attempts:
                 return Again(TROUBLE_S)
             return await self._fail(recording, reason)
         await asyncio.to_thread(self._files.keep_transcript, recording.id, transcript)

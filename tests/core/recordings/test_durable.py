@@ -131,10 +131,31 @@ async def test_a_stage_that_raises_is_tried_again_and_then_given_up(tmp_path: Pa
             async with asyncio.timeout(2 * TIMEOUT_S):
                 while (await durable.last("job", "a"))[0] != 2:
                     pass
-            await durable.enqueue(Errand("job", "b", 2, 0.0))
+            await durable.enqueue(Errand("job", "b", 2, 0.0, failed={"one": 1}))
             assert await ended(durable, "job", "b") == (2, Fate.ENDED)
     assert GIVEN_UP == [("job:b:2", "OSError: the disk is full")]
     assert [line["errand"] for line in logs] == ["job:a:1", "job:b:2"]
+
+
+async def test_failures_are_counted_by_stage_and_waiting_for_room_is_none(tmp_path: Path) -> None:
+    told = Told()
+    counted: list[Mapping[str, int]] = []
+
+    async def count(errand: Errand) -> Outcome:
+        counted.append(errand.failed)
+        return Outcome.NEXT
+
+    full, failed = Again(0.001, failed=False), Again(0.001)
+    stages = {
+        "count": count,
+        "one": told.stage("one", failed, full, failed, Outcome.NEXT),
+        "two": told.stage("two", failed, Outcome.OVER),
+    }
+    async with running(tmp_path, {"job": Kind(stages, 1, give_up, poll_s=0.01)}) as durable:
+        await durable.enqueue(Errand("job", "a", 1, 0.0))
+        await told.until(7)
+    one, two = {"one": 1}, {"one": 2}
+    assert counted == [{}, one, one, two, {**two, "two": 1}]
 
 
 async def test_a_lane_that_hangs_holds_up_no_other(tmp_path: Path) -> None:

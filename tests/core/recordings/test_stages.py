@@ -68,8 +68,9 @@ class World:
         return self.heard
 
 
-def nth(attempt: int = 1) -> Errand:
-    return Errand("recording", ID, attempt, 0.0)
+def nth(tries: int = 1, stage: str = "fetch") -> Errand:
+    """Return an errand in that try of a stage."""
+    return Errand("recording", ID, tries, 0.0, failed={stage: tries - 1})
 
 
 @pytest.fixture
@@ -153,8 +154,8 @@ async def test_an_upload_that_is_gone_fails(world: World) -> None:
 
 async def test_files_that_are_lost_on_the_way_are_made_again(world: World) -> None:
     await world.accept()
-    assert await world.stages.recognise(nth()) == Again(0.0)
-    assert await world.stages.keep(nth()) == Again(0.0)
+    assert await world.stages.recognise(nth()) == Again(0.0, failed=False)
+    assert await world.stages.keep(nth()) == Again(0.0, failed=False)
 
 
 @pytest.mark.parametrize("error", [AudioFormatError, ConfigError])
@@ -172,7 +173,7 @@ async def test_no_room_is_waited_for(world: World) -> None:
     await world.accept()
     await world.stages.fetch(nth())
     world.heard = Overloaded("the server is stopping")
-    assert await world.stages.recognise(nth(100)) == Again(TROUBLE_S)
+    assert await world.stages.recognise(nth(100, "recognise")) == Again(TROUBLE_S, failed=False)
     assert (await world.state())[0] is State.RECOGNISING
 
 
@@ -180,8 +181,8 @@ async def test_an_engine_that_answers_nothing_is_tried_again_and_then_named(worl
     await world.accept()
     await world.stages.fetch(nth())
     world.heard = MUTE
-    assert await world.stages.recognise(nth(1)) == Again(TROUBLE_S)
-    assert await world.stages.recognise(nth(2)) is Outcome.OVER
+    assert await world.stages.recognise(nth(1, "recognise")) == Again(TROUBLE_S)
+    assert await world.stages.recognise(nth(2, "recognise")) is Outcome.OVER
     reason = "nothing could be recognised: the engine is away"
     assert await world.state() == (State.FAILED, reason)
 
@@ -192,10 +193,17 @@ async def test_a_file_that_ends_its_decoder_is_tried_again_and_then_named(world:
     world.heard = DecoderDied(
         f"{world.files.audio(ID)}: reading it ended the decoder (killed by X)"
     )
-    assert await world.stages.recognise(nth(1)) == Again(TROUBLE_S)
-    assert await world.stages.recognise(nth(2)) is Outcome.OVER
+    assert await world.stages.recognise(nth(1, "recognise")) == Again(TROUBLE_S)
+    assert await world.stages.recognise(nth(2, "recognise")) is Outcome.OVER
     reason = "call.wav: reading it ended the decoder (killed by X)"
     assert await world.state() == (State.FAILED, reason)
+
+
+async def test_tries_of_fetching_are_no_tries_of_recognising(world: World) -> None:
+    await world.accept()
+    await world.stages.fetch(nth(3))
+    world.heard = DecoderDied("reading it ended the decoder (killed by X)")
+    assert await world.stages.recognise(nth(3)) == Again(TROUBLE_S)
 
 
 async def test_what_is_cancelled_or_gone_is_left(world: World) -> None:
