@@ -25,9 +25,13 @@ class RecordingsConfig(RecogniseConfig):
     """This server among those that share the database, the same after a restart; null is the
     host's name and `dir`."""
     concurrency: int = Field(2, ge=1, le=1000)
-    """Recordings worked on at once: one is fetched while the engine works on the other."""
+    """Recordings recognised at once: one is decoded while the engine works on the other."""
+    fetches: int = Field(16, ge=1, le=1000)
+    """Recordings by URL worked on at once, most of them being fetched; of one host no more than
+    `concurrency`, so that a slow one holds up itself. Uploads have their own turn."""
     per_minute: int | None = Field(None, ge=1, le=100_000)
-    """Recordings that may begin in any minute, tries again included; null is no limit."""
+    """Recordings that may begin in any minute, tries again included, uploads and those by URL
+    counted apart; null is no limit."""
     max_waiting: int = Field(10_000, ge=1, le=1_000_000)
     """Recordings that wait or run; more are refused."""
     fetch_attempts: int = Field(5, ge=1, le=100)

@@ -64,6 +64,7 @@ class Stages:
         self._files = files
         self._calls = calls
         self._hand_over = hand_over
+        self._room = asyncio.Semaphore(config.concurrency)
         self._work: dict[str, asyncio.Task[Any]] = {}
 
     @property
@@ -105,11 +106,12 @@ class Stages:
             return Outcome.NEXT
         tries = errand.tries("recognise")
         try:
-            return await self._while_wanted(
-                recording.id,
-                State.RECOGNISING,
-                lambda tell: self._recognise(recording, tell, tries),
-            )
+            async with self._room:  # queues let in more, for most of them are fetching
+                return await self._while_wanted(
+                    recording.id,
+                    State.RECOGNISING,
+                    lambda tell: self._recognise(recording, tell, tries),
+                )
         except Overloaded:
             return Again(TROUBLE_S, failed=False)
         except (AudioFormatError, ConfigError) as error:

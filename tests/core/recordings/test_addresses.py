@@ -195,19 +195,19 @@ async def test_the_system_knows_the_address_of_an_address() -> None:
 async def test_a_resolver_without_an_answer_keeps_no_thread_from_the_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked, answered = threading.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    asked, answered = asyncio.Event(), threading.Event()
 
     def silent(*_asked: object, **_how: object) -> list[object]:
-        asked.set()
+        loop.call_soon_threadsafe(asked.set)
         answered.wait(TIMEOUT_S)
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", silent)
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    loop.set_default_executor(ThreadPoolExecutor(1))
     looking = asyncio.create_task(system_lookup("h.example", 80))
     async with asyncio.timeout(TIMEOUT_S):
-        while not asked.is_set():
-            await asyncio.sleep(0)
+        await asked.wait()
         try:
             await asyncio.wait_for(asyncio.to_thread(answered.is_set), TIMEOUT_S / 2)
         finally:

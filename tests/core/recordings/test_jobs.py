@@ -37,6 +37,7 @@ class Peer:
     files: dict[str, bytes] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     more: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def take(self, request: web.Request) -> web.Response:
         self.received.append((dict(request.headers), await request.read()))
@@ -46,6 +47,8 @@ class Peer:
     async def give(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         self.asked.append(name)
+        if name == "hangs":
+            await self.over.wait()
         if self.answers:
             return web.Response(status=self.answers.pop(0))
         if name not in self.files:
@@ -61,11 +64,12 @@ async def peer() -> AsyncIterator[Peer]:
     app.router.add_get("/{name}", peer.give)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    peer.url = f"http://{host}:{port}"
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    await web.TCPSite(runner, "127.0.0.2", port).start()
+    peer.url = f"http://127.0.0.1:{port}"
     yield peer
+    peer.over.set()
     await runner.cleanup()
 
 
@@ -319,7 +323,7 @@ async def test_files_that_nobody_knows_go_while_the_server_runs(
         os.utime(orphan, (0, 0))
         async with asyncio.timeout(TIMEOUT_S):
             while orphan.exists():
-                await asyncio.sleep(0)
+                await recordings.get(orphan.name)
 
 
 async def test_an_order_that_the_store_does_not_take_leaves_no_files(
@@ -335,6 +339,28 @@ async def test_an_order_that_the_store_does_not_take_leaves_no_files(
         kept = [path.name for path in recordings.config.folder().iterdir() if path.is_dir()]
         assert kept == ["uploads"]
         assert list(recordings.uploads.iterdir()) == []
+
+
+async def test_a_host_that_hangs_holds_up_neither_uploads_nor_another_host(
+    tmp_path: Path, peer: Peer
+) -> None:
+    peer.files["call.wav"] = write_wav(tmp_path / "in.wav", phrase((1.0, 1.0))).read_bytes()
+    async with running(tmp_path, RecordingsConfig(concurrency=1)) as recordings:
+        stuck, _ = await recordings.submit(Order(url=f"{peer.url}/hangs"))
+        async with asyncio.timeout(TIMEOUT_S):
+            async for _, event in recordings.follow(stuck.id):
+                if event["state"] == "fetching":
+                    break
+        assert (await recordings.queued())["recording"] == 1
+        behind, _ = await recordings.submit(Order(url=f"{peer.url}/call.wav"))
+        uploaded, _ = await recordings.submit(Order(upload=upload(recordings)))
+        other = peer.url.replace("127.0.0.1", "127.0.0.2")
+        fetched, _ = await recordings.submit(Order(url=f"{other}/call.wav"))
+        for id in (uploaded.id, fetched.id):
+            assert (await ended(recordings, id)).state is State.DONE
+        held = await recordings.get(behind.id)
+        assert held is not None
+        assert held.state is State.QUEUED
 
 
 async def test_only_so_many_begin_in_a_minute(tmp_path: Path) -> None:

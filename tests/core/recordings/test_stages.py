@@ -206,6 +206,31 @@ async def test_tries_of_fetching_are_no_tries_of_recognising(world: World) -> No
     assert await world.stages.recognise(nth(3)) == Again(TROUBLE_S)
 
 
+async def test_only_so_many_are_recognised_at_once_however_many_came(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [ID.replace("4000", f"400{n}") for n in range(4)]
+    at_work, most = 0, 0
+
+    async def recognise(*_asked: Any) -> Transcript:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        for _ in range(20):
+            await world.store.recording(ID)  # the others have their turn
+        at_work -= 1
+        return HEARD
+
+    monkeypatch.setattr(module, "recognise", recognise)
+    for id in ids:
+        await world.store.add_recording(id, Order(url="https://h/call.wav"), world.store.now())
+    errands = [Errand("recording", id, 1, 0.0) for id in ids]
+    for errand in errands:
+        await world.stages.fetch(errand)
+    said = await asyncio.gather(*map(world.stages.recognise, errands))
+    assert (set(said), most) == ({Outcome.NEXT}, 2)
+
+
 async def test_what_is_cancelled_or_gone_is_left(world: World) -> None:
     assert await world.stages.fetch(nth()) is Outcome.OVER
     await world.accept()
