@@ -1,6 +1,7 @@
 """A file written from the event loop, in threads, so that a slow disk holds up no call."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,6 +44,10 @@ class DiskFile:
             self._file.flush()  # a full disk shows here, not when the file is closed
 
         await _in_thread(write)
+
+    async def sync(self) -> None:
+        """Bring what was written to the disk itself: a power cut leaves it there."""
+        await _in_thread(lambda: os.fsync(self._file.fileno()))
 
     async def empty(self) -> None:
         """Throw away what was written."""

@@ -188,6 +188,7 @@ class _Transfer:
                     await self._attempt(file, first=not attempt)
                 except _Broken:
                     continue
+                await file.sync()  # the queues believe the file from here on
                 return self._finished()
         finally:
             await file.close()

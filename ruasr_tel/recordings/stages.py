@@ -152,8 +152,6 @@ class Stages:
         recording = await self._store.recording(errand.id)
         if recording is None or not recording.state.ended:
             return recording
-        if recording.state is State.FAILED:
-            await self._tell_failed(recording)  # it may have died between the two
         await self._tidy(recording.id)
         return None
 
@@ -218,15 +216,13 @@ class Stages:
             del self._work[id]
 
     async def _fail(self, recording: Recording, reason: str) -> Outcome:
+        # First of all it is handed over, which waits for the state: what has ended nobody takes up.
+        if recording.order.callback_url is not None:
+            await self._hand_over(recording)
         await self._states.set(recording.id, State.FAILED, reason=reason)
-        await self._tell_failed(recording)
         await self._tidy(recording.id)
         _log.info("recording failed", recording=recording.id, reason=reason)
         return Outcome.OVER
-
-    async def _tell_failed(self, recording: Recording) -> None:
-        if recording.order.callback_url is not None:
-            await self._hand_over(recording)
 
     async def _tidy(self, id: str) -> None:
         if not self._config.keep_audio:

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import tracemalloc
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,22 @@ async def test_a_recording_arrives_with_its_size_kind_and_name(tmp_path: Path) -
     assert got == Fetched(to, len(WAV), "audio/wav", "call.wav")
     assert to.read_bytes() == WAV
     assert told == [1.0]
+
+
+async def test_the_whole_file_is_on_the_disk_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, int]] = []
+
+    def fsync(fd: int) -> None:
+        status = os.fstat(fd)
+        synced.append((status.st_ino, status.st_size))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    to = tmp_path / "file"
+    async with host(Reply(answer(WAV))) as peer:
+        await fetched(to, peer)
+    assert synced == [(to.stat().st_ino, len(WAV))]
 
 
 async def test_what_is_asked(tmp_path: Path) -> None:

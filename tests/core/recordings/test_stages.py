@@ -38,6 +38,7 @@ class World:
     fetched: Exception | None = None
     heard: Transcript | Exception = HEARD
     stuck: asyncio.Event | None = None
+    dies: bool = False
 
     async def accept(self, **order: Any) -> None:
         given = {"url": "https://h/call.wav", **order}
@@ -82,6 +83,8 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     world = cast(World, None)
 
     async def hand_over(recording: Recording) -> None:
+        if world.dies:
+            raise OSError("killed")
         world.delivered.append(recording.id)
 
     config = RecordingsConfig(fetch_attempts=3, recognise_attempts=2)
@@ -142,8 +145,22 @@ async def test_what_will_not_come_fails_at_once_and_is_told(world: World) -> Non
     assert await world.stages.fetch(nth()) is Outcome.OVER
     assert await world.state() == (State.FAILED, "h has no such file (HTTP 404)")
     assert world.delivered == [ID]
-    assert await world.stages.fetch(nth()) is Outcome.OVER  # died between the two: told again
-    assert world.delivered == [ID, ID]
+    assert await world.stages.fetch(nth()) is Outcome.OVER
+    assert world.delivered == [ID]
+
+
+async def test_a_failure_that_was_not_handed_over_has_not_ended_the_recording(
+    world: World,
+) -> None:
+    await world.accept(callback_url="https://crm/")
+    world.dies = True
+    with pytest.raises(OSError, match="killed"):
+        await world.stages.fail(nth(), "the server ended 20 times")
+    assert await world.state() == (State.QUEUED, None)
+    world.dies = False
+    await world.stages.fail(nth(), "the server ended 20 times")
+    assert await world.state() == (State.FAILED, "the server ended 20 times")
+    assert world.delivered == [ID]
 
 
 async def test_an_upload_that_is_gone_fails(world: World) -> None:
