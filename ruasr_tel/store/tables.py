@@ -1,6 +1,7 @@
 """The tables, in SQLAlchemy; every change here needs a migration, a test compares the two."""
 
 import json
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -32,8 +33,11 @@ def storable(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return the text as it is searched: no case, ё as е; SQLite's lower() knows ASCII only."""
-    return storable(text).casefold().replace("ё", "е")
+    """Return the text as it is searched: no case, ё as е; SQLite's lower() knows ASCII only.
+
+    Letters are whole (NFC), for names from macOS have й and ё in two parts.
+    """
+    return unicodedata.normalize("NFC", storable(text)).casefold().replace("ё", "е")
 
 
 def to_json_text(value: object) -> str:

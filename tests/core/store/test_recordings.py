@@ -1,6 +1,7 @@
 """Recordings: the first order counts, an ended one never changes, a result is stored once."""
 
 import asyncio
+import unicodedata
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -215,6 +216,8 @@ async def test_a_list_has_no_results(store: Store) -> None:
 async def test_lists_by_state_time_and_text(store: Store) -> None:
     for n, id in enumerate(["a", "b", "c"]):
         await store.add_recording(id, order(name=f"Файл {id}.wav"), at(n))
+    named_by_macos = unicodedata.normalize("NFD", "Ёжик.wav")
+    await store.add_recording("d", order(name=named_by_macos), at(-1))
     await store.set_result("b", dialogue("ёлки зелёные"))
     await store.cancel("c")
 
@@ -222,14 +225,16 @@ async def test_lists_by_state_time_and_text(store: Store) -> None:
         page = await store.recordings(**chosen)  # type: ignore[arg-type]  # by name
         return [recording.id for recording in page.items]
 
-    assert await ids() == ["c", "b", "a"]
+    assert await ids() == ["d", "c", "b", "a"]
     assert await ids(state=State.CANCELLED) == ["c"]
-    assert await ids(state=State.QUEUED) == ["b", "a"]
+    assert await ids(state=State.QUEUED) == ["d", "b", "a"]
     assert await ids(since=START + timedelta(seconds=1)) == ["c", "b"]
     assert await ids(text="ЕЛКИ") == ["b"]
     assert await ids(text="файл A") == ["a"]
-    assert await ids(text="pbx.example/запись") == ["c", "b", "a"]
+    assert await ids(text="pbx.example/запись") == ["d", "c", "b", "a"]
     assert await ids(text="файл_a") == []
+    for text in ("ёжик", unicodedata.normalize("NFD", "ёжик")):
+        assert await ids(text=text) == ["d"]
 
 
 @ON_ONE_DATABASE
