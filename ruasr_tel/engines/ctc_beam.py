@@ -186,11 +186,10 @@ class BeamCtc:
     def _with_unknown(self, posteriors: Posteriors, said: _Said, listed: _List) -> Hypothesis:
         """Return a reading with one `[unk]` for every run of words outside the list."""
         hypothesis = self._hypothesis(posteriors, said)
-        text = fold(said.text)
-        known = listed.preferred.covered(text)
+        spoken = words.folded(hypothesis.tokens)
+        known = listed.preferred.covered(" ".join(word for word, _ in spoken))
         parts: list[tuple[str, float, float]] = []
-        spans = words.spans(hypothesis.tokens)
-        for word, is_known, span in zip(text.split(), known, spans, strict=True):
+        for (word, span), is_known in zip(spoken, known, strict=True):
             shown = listed.words[word] if is_known else UNKNOWN
             if shown != UNKNOWN or not parts or parts[-1][0] != UNKNOWN:
                 start_s = hypothesis.starts_s[span[0]]

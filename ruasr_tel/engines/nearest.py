@@ -84,7 +84,7 @@ def _similarity(heard: Sequence[str], pieces: Sequence[_Piece]) -> float:
 def _retold(
     hypothesis: Hypothesis, pieces: Sequence[_Piece], spelling: dict[str, str]
 ) -> Hypothesis:
-    spans = words.spans(hypothesis.tokens)
+    spans = [span for _, span in words.folded(hypothesis.tokens)]
     said: list[tuple[str, list[int]]] = []
     for piece in pieces:
         for i, word in enumerate(spelling.get(piece.phrase, piece.phrase).split()):

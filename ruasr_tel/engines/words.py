@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ruasr_tel.engines.base import Hypothesis
+from ruasr_tel.engines.phrases import fold
 
 _SPACES = " ▁"
 
@@ -25,6 +26,21 @@ def spans(tokens: Sequence[str]) -> list[list[int]]:
         spelled[-1].append(i)
         begins = False
     return spelled
+
+
+def folded(tokens: Sequence[str]) -> list[tuple[str, list[int]]]:
+    """Return each folded word with the indices of its tokens.
+
+    What is no letter ends a word, so `кто-то` is two and a lone dash is none; words within one
+    token share it.
+
+    Args:
+        tokens: as in `spans`.
+    """
+    plain = [fold(token) for token in tokens]
+    return [
+        (word, span) for span in spans(plain) for word in "".join(plain[i] for i in span).split()
+    ]
 
 
 def letters(token: str) -> str:

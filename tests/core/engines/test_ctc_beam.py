@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineSpec, Hypothesis
 from ruasr_tel.engines.ctc import GreedyCtc, LogProbs, Posteriors, Vocabulary
@@ -145,6 +147,33 @@ def test_punctuation_that_a_model_writes_is_none_of_a_list(said: str) -> None:
     found = decoder.decode(heard(said, letters=letters), options)
     assert found.text == " ".join(map(str.capitalize, re.findall("[а-я]+", said)))
     assert consistent(found)
+
+
+PUNCTUATED = LETTERS + ",.—-"
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    said=st.lists(
+        st.sampled_from(["да", "нет", "то", " ", "-", "—", ","]), min_size=1, max_size=9
+    ).map("".join)
+)
+def test_punctuation_beside_unk_is_none_of_a_word(said: str) -> None:
+    decoder = BeamCtc(Vocabulary((*PUNCTUATED, "<blk>"), len(PUNCTUATED)))
+    options = DecodeOptions(phrases=("да", "нет", "[unk]"), closed=True)
+    found = decoder.decode(heard(said, sure=0.999, letters=PUNCTUATED), options)
+    assert set(found.text.split()) <= set(options.phrases)
+    assert bool(found.text) == bool(re.search(r"\w", said))
+    assert consistent(found)
+    assert sorted(found.starts_s) == list(found.starts_s)
+
+
+def test_words_on_both_sides_of_a_hyphen_have_their_own_times() -> None:
+    decoder = BeamCtc(Vocabulary((*PUNCTUATED, "<blk>"), len(PUNCTUATED)))
+    options = DecodeOptions(phrases=("да", "[unk]"), closed=True)
+    found = decoder.decode(heard("собака, кто-то — да-кто", letters=PUNCTUATED), options)
+    assert found.tokens == (" [unk]", " да", " [unk]")
+    assert found.starts_s == tuple(index * 2 * FRAME_S for index in (0, 17, 20))
 
 
 def test_a_closed_list_with_unk_lets_other_things_pass_as_unk(decoder: BeamCtc) -> None:

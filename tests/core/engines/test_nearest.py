@@ -66,3 +66,10 @@ def test_nothing_but_the_list_comes_out(words: list[str], unknown: bool, timed: 
 def test_an_empty_list_hears_nothing() -> None:
     found = keep_to_list(heard("да"), closed("..."))
     assert (found.text, found.tokens, found.match) == ("", (), 0.0)
+
+
+def test_punctuation_shifts_no_times() -> None:
+    tokens = ("▁—", "▁один", "-", "два", ",", "▁три", ".")
+    said = Hypothesis("— один-два, три.", tokens, tuple(map(float, range(7))), (-0.5,) * 7)
+    found = keep_to_list(said, closed(*LIST))
+    assert (found.text, found.starts_s) == ("один два три", (1.0, 3.0, 5.0))

@@ -1,7 +1,7 @@
 import pytest
 
 from ruasr_tel.engines.base import Hypothesis
-from ruasr_tel.engines.words import letters, mean_log_prob, spans
+from ruasr_tel.engines.words import folded, letters, mean_log_prob, spans
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,21 @@ from ruasr_tel.engines.words import letters, mean_log_prob, spans
 )
 def test_tokens_are_gathered_into_words(tokens: tuple[str, ...], expected: list[list[int]]) -> None:
     assert spans(tokens) == expected
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ((), []),
+        (("▁К", "то", "-", "то", ",", "▁да", "."), [("кто", [0, 1]), ("то", [3]), ("да", [5])]),
+        (("▁кто-то", "▁—", "▁", "да"), [("кто", [0]), ("то", [0]), ("да", [3])]),
+        (("▁да", ",", "нет", "-", "▁"), [("да", [0]), ("нет", [2])]),
+    ],
+)
+def test_punctuation_ends_folded_words(
+    tokens: tuple[str, ...], expected: list[tuple[str, list[int]]]
+) -> None:
+    assert folded(tokens) == expected
 
 
 def test_the_sign_of_a_word_is_no_letter() -> None:
