@@ -14,10 +14,10 @@ from ruasr_tel.engines import words
 from ruasr_tel.engines.base import DecodeOptions, Hypothesis
 from ruasr_tel.engines.ctc import GreedyCtc, LogProbs, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_score import align, log_probabilities
-from ruasr_tel.engines.ctc_search import LED_WIDTH, WIDTH, BeamSearch, Reading
+from ruasr_tel.engines.ctc_search import LED_WIDTH, WIDTH, BeamSearch, Reading, Steps
 from ruasr_tel.engines.kept import KeptLists
 from ruasr_tel.engines.language import LanguageModel, laid_together, listed_words
-from ruasr_tel.engines.phrases import OnlyThese, Preferred, clean, fold, unspellable
+from ruasr_tel.engines.phrases import Guide, OnlyThese, Preferred, clean, fold, unspellable
 from ruasr_tel.engines.prepare import UNKNOWN
 
 ALTERNATIVES_MAX = 10
@@ -105,7 +105,10 @@ class BeamCtc:
         self._languages = languages or {}
         self._width = width
         self._greedy = GreedyCtc(vocabulary)
-        self._free = BeamSearch(vocabulary.symbols, vocabulary.blank)
+        # One of each for all lists: callers may bring thousands of short ones.
+        self._letters = [fold(symbol) for symbol in vocabulary.symbols]
+        self._steps = Steps()
+        self._free = self._search()
         self._lists = KeptLists(self._compile)
 
     def is_plain(self, options: DecodeOptions) -> bool:
@@ -123,6 +126,12 @@ class BeamCtc:
         if options.phrases and options.closed:
             return self._closed(posteriors, options)
         return self._open(posteriors, options, self._lists.get(options))
+
+    def _search(
+        self, guide: Guide | None = None, *, closed: bool = False, width: int = WIDTH
+    ) -> BeamSearch:
+        blank, steps = self._vocabulary.blank, self._steps
+        return BeamSearch(self._letters, blank, guide, closed=closed, width=width, steps=steps)
 
     def _models(self, options: DecodeOptions) -> Sequence[LanguageModel]:
         return self._languages.get(options.lm or self.lm, ())
@@ -214,17 +223,17 @@ class BeamCtc:
             models = [one.guide(listed_words(spelling)) for one in self._models(options)]
             guide = laid_together([*([preferred] if spelling else []), *models])
             width = self._width if models else WIDTH
-            led = BeamSearch(symbols, blank, guide, width=width)
+            led = self._search(guide, width=width)
             return _List(spelling, preferred, led, guide.start)
-        loose = BeamSearch(symbols, blank, preferred)
+        loose = self._search(preferred)
         if not spelling:
             return _List(spelling, preferred, loose, preferred.start)
         only = OnlyThese(list(spelling), math.log(len(spelling) + 1))
-        strict = BeamSearch(symbols, blank, only, closed=True, width=CLOSED_WIDTH)
+        strict = self._search(only, closed=True, width=CLOSED_WIDTH)
         return _List(spelling, preferred, loose, preferred.start, only, strict)
 
     def _letters_per_token(self) -> float:
-        lengths = [len(fold(one).strip()) for one in self._vocabulary.symbols]
+        lengths = [len(one.strip()) for one in self._letters]
         counted = [length for length in lengths if length] or [1]
         return sum(counted) / len(counted)
 

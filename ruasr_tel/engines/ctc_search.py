@@ -5,6 +5,7 @@ bi-directional recurrent DNNs" (arXiv 1408.2873), algorithm 1: a prefix's probab
 over its alignments. Why not a library's, and the figures behind the numbers: docs/adr/0015.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from ruasr_tel.engines.ctc import LogProbs
-from ruasr_tel.engines.phrases import START, Guide, fold
+from ruasr_tel.engines.phrases import START, Guide
 
 WIDTH: Final = 8
 """Prefixes kept: 50 change the CER of 125 prompts by 0.1 points and cost seven times as much."""
@@ -22,7 +23,7 @@ LED_WIDTH: Final = 16
 """Prefixes kept where language models lead: 8 lose words before their ends (3 points of WER), 32
 cost twice as much for half a point (docs/adr/0027)."""
 KEPT_STEPS: Final = 200_000
-"""What a guide said that is kept for later: 30 MB (our measurement)."""
+"""What guides said that is kept for later: 55 MB at most (our measurement)."""
 FLOOR_LOG_PROB: Final = -8.0
 """A symbol less probable than this is not looked at in a frame, unless a list is closed."""
 
@@ -63,32 +64,64 @@ class _Prefix:
         return tuple(reversed(found))
 
 
+class Steps:
+    """What guides said, kept for later by all searches that share this; when full, all of it goes.
+
+    Thread-safe: threads that fill it at once may each keep one more.
+
+    Args:
+        most: answers that are kept.
+    """
+
+    def __init__(self, most: int = KEPT_STEPS) -> None:
+        self._most = most
+        self._searches = itertools.count()
+        self.known: dict[tuple[int, int, int], tuple[int, float] | None] = {}
+
+    def __len__(self) -> int:
+        """Return how many answers are kept."""
+        return len(self.known)
+
+    def number(self) -> int:
+        """Return what the keys of one more search begin with."""
+        return next(self._searches)
+
+    def with_room(self) -> dict[tuple[int, int, int], tuple[int, float] | None]:
+        """Return what is known, where one more answer may be put."""
+        if len(self.known) >= self._most:
+            self.known = {}  # not cleared: other threads look into it
+        return self.known
+
+
 class BeamSearch:
     """Searches with one guide; keeps what the guide said, so use it for many segments.
 
     Args:
-        symbols: the network's output symbols; a word begins with a space.
+        letters: what each of the network's symbols spells, folded; a word begins with a space.
         blank: id of the blank.
         guide: what phrases add and allow, or None.
         closed: whether the guide allows little: then every symbol it allows is looked at.
         width: prefixes kept after each frame.
+        steps: where what the guide said is kept; None: alone.
     """
 
     def __init__(
         self,
-        symbols: Sequence[str],
+        letters: Sequence[str],
         blank: int,
         guide: Guide | None = None,
         *,
         closed: bool = False,
         width: int = WIDTH,
+        steps: Steps | None = None,
     ) -> None:
-        self._letters = [fold(symbol) for symbol in symbols]
+        self._letters = letters
         self._blank = blank
         self._guide = guide
         self._closed = closed
         self._width = width
-        self._steps: dict[tuple[int, int], tuple[int, float] | None] = {}
+        self._steps = Steps() if steps is None else steps
+        self._number = self._steps.number()
         self._allowed: dict[int, list[int]] = {}
 
     def run(self, log_probs: LogProbs, start: int = START) -> list[Reading]:
@@ -153,13 +186,12 @@ class BeamSearch:
         """Return the guide's state after all letters of a token and what they gain."""
         if self._guide is None:
             return START, 0.0
-        key = state, token
-        steps = self._steps
-        if key not in steps:
-            if len(steps) >= KEPT_STEPS:
-                steps = self._steps = {}  # not cleared: other threads look into it
-            steps[key] = self._ask(self._guide, state, token)
-        return steps[key]
+        key = self._number, state, token
+        known = self._steps.known
+        if key not in known:
+            known = self._steps.with_room()
+            known[key] = self._ask(self._guide, state, token)
+        return known[key]
 
     def _ask(self, guide: Guide, state: int, token: int) -> tuple[int, float] | None:
         gain = 0.0

@@ -23,7 +23,7 @@ class KeptLists(Generic[T]):
     Args:
         make: makes the list of some options ready; number of alternatives and patience are the same
             for all of them, for they change nothing in it.
-        most: phrases of all lists that are kept.
+        most: phrases of all lists that are kept; a list without any counts as one.
     """
 
     def __init__(self, make: Callable[[DecodeOptions], T], most: int = KEPT_PHRASES) -> None:
@@ -36,8 +36,13 @@ class KeptLists(Generic[T]):
         asked = replace(options, alternatives=PLAIN.alternatives, patient=PLAIN.patient)
         with suppress(KeyError):
             return self._lists[asked]
-        kept = sum(len(one.phrases) for one in tuple(self._lists))
-        if kept + len(asked.phrases) > self._most:
+        kept = sum(map(_room, tuple(self._lists)))
+        if kept + _room(asked) > self._most:
             self._lists.clear()
         made = self._lists[asked] = self._make(asked)
         return made
+
+
+def _room(options: DecodeOptions) -> int:
+    """Return how many phrases a list counts as: without any it is kept, too."""
+    return max(1, len(options.phrases))

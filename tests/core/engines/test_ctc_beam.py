@@ -1,5 +1,6 @@
 import math
 import re
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ruasr_tel.engines import ctc_beam
 from ruasr_tel.engines.base import PLAIN, DecodeOptions, Engine, EngineSpec, Hypothesis
 from ruasr_tel.engines.ctc import GreedyCtc, LogProbs, Posteriors, Vocabulary
 from ruasr_tel.engines.ctc_beam import ALTERNATIVES_MAX, BeamCtc
 from ruasr_tel.engines.ctc_score import log_probabilities
+from ruasr_tel.engines.ctc_search import Steps
 from ruasr_tel.engines.onnx import create
 from tests.core.broken_models import MODELS_DIR
 from tests.core.engines.prompts import Prompt, lost_words, noisy, spoken_prompts
@@ -213,6 +216,39 @@ def test_what_cannot_be_spelled_is_left_out_and_said_once(
     assert capsys.readouterr().err == "phrase left out, the model has not all its letters: пин 5\n"
     nothing = decoder.decode(heard("да"), DecodeOptions(phrases=("q",), closed=True))
     assert (nothing.text, nothing.match) == ("", 0.0)
+
+
+def test_lists_share_what_they_have_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Steps] = []
+
+    def one_of_100() -> Steps:
+        made.append(Steps(100))
+        return made[-1]
+
+    monkeypatch.setattr(ctc_beam, "Steps", one_of_100)
+    decoder = BeamCtc(VOCABULARY)
+    for word in ("кот", "дом", "код", "том"):
+        for closed in (False, True):
+            options = DecodeOptions(phrases=(word,), closed=closed)
+            assert decoder.decode(heard("кот дома", 0.6, "код тома"), options).text
+            assert 0 < len(made[0]) <= 100
+    assert len(made) == 1
+
+
+def test_a_short_list_takes_little_memory_with_many_word_pieces() -> None:
+    pieces = [f" {one}{two}" for one in LETTERS[1:] for two in LETTERS[1:]]
+    decoder = BeamCtc(Vocabulary((*pieces, "<blk>"), len(pieces)))
+    silence = Posteriors(np.zeros((0, len(pieces) + 1), np.float32), FRAME_S)
+    lists = 20
+    tracemalloc.start()
+    try:
+        for number in range(lists):
+            word = LETTERS[1 + number] * 8
+            decoder.decode(silence, DecodeOptions(phrases=(word,), closed=True))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < lists * 30_000  # 14,000 measured; with the pieces in each 190,000
 
 
 def test_word_pieces_are_put_together() -> None:

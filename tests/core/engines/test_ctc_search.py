@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ruasr_tel.engines.ctc import LogProbs
-from ruasr_tel.engines.ctc_search import FLOOR_LOG_PROB, BeamSearch
-from ruasr_tel.engines.phrases import OnlyThese, Preferred
+from ruasr_tel.engines.ctc_search import FLOOR_LOG_PROB, BeamSearch, Steps
+from ruasr_tel.engines.phrases import OnlyThese, Preferred, fold
 from tests.core.engines.test_ctc_score import all_alignments, log_prob_of
 
 SYMBOLS = ("а", " ", "<blk>")
@@ -111,8 +111,24 @@ def test_word_pieces_step_through_their_letters() -> None:
     rows[1] = 0.1, 0.6, 0.1, 0.2
     log_probs = np.log(rows / rows.sum(axis=1, keepdims=True)).astype(np.float32)
     guide = OnlyThese(["дал"], 1.0)
-    readings = BeamSearch(symbols, 3, guide, closed=True).run(log_probs)
+    letters = [fold(symbol) for symbol in symbols]
+    readings = BeamSearch(letters, 3, guide, closed=True).run(log_probs)
     assert {one.ids for one in readings} >= {(0, 1), (2,)}
     assert {
         guide.split("".join(symbols[i] for i in one.ids).lower()) is None for one in readings
     } <= {False}
+
+
+@settings(deadline=None, max_examples=50)
+@given(segments=st.lists(posteriors(), min_size=1, max_size=3), most=st.integers(1, 12))
+def test_searches_that_share_what_they_keep_find_the_same(
+    segments: list[LogProbs], most: int
+) -> None:
+    guides = [Preferred(["а"], 1.0), Preferred(["аа а"], 2.0)]
+    steps = Steps(most)
+    sharing = [BeamSearch(SYMBOLS, BLANK, guide, steps=steps) for guide in guides]
+    for log_probs in segments:
+        for guide, search in zip(guides, sharing, strict=True):
+            alone = BeamSearch(SYMBOLS, BLANK, guide)
+            assert search.run(log_probs, guide.start) == alone.run(log_probs, guide.start)
+            assert 0 < len(steps) <= most

@@ -36,6 +36,14 @@ def test_old_lists_make_room_for_new_ones() -> None:
     assert "".join(made) == "абвбагд"
 
 
+def test_lists_without_phrases_take_room_too() -> None:
+    made: list[float] = []
+    lists = KeptLists(lambda options: made.append(options.boost), most=2)
+    for boost in (1.0, 2.0, 1.0, 3.0, 1.0):
+        lists.get(DecodeOptions(boost=boost))
+    assert made == [1.0, 2.0, 3.0, 1.0]
+
+
 @given(st.lists(st.tuples(st.sampled_from("абвгд"), st.integers(1, 6)), max_size=30))
 def test_no_more_phrases_are_kept_than_may_be(asked: list[tuple[str, int]]) -> None:
     lists = KeptLists(Made, most=10)
