@@ -5,6 +5,7 @@ in a process of its own: FFmpeg is not safe with files that were made to do harm
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -34,6 +35,19 @@ _NOTHING_ELSE = {"protocol_whitelist": "none"}
 _SHORT_PART, _SHORT_S = 0.02, 0.5
 """A recording that ends before both 98 % and half a second of its declared length is cut short;
 FFmpeg's own estimates (MP3 without a length) and codec delays stay within."""
+
+_TIMED = {"matroska", "mov", "mpegts", "ogg"}
+"""FFmpeg's containers whose packets or pages bring a time of their own, WebM and MP4 among them.
+Others count, for some codecs wrongly: 30 s of G.722 in AVI end after 80 min (our measurement)."""
+_HOLE_S = 0.02
+"""Timestamps that are later than the audio before them by more than this are a hole: a packet of
+Opus. Less is how containers round and recorders tremble."""
+_HOLE_MAX_S = 3600.0
+"""Later by more than this they are taken to be wrong, and to begin anew, as they are where they go
+back by more than a second: files of live streams that were put together (our choice)."""
+_BACK_S = 1.0
+_SILENCE_SAMPLES = 8192
+"""Of a hole in one block."""
 
 
 class Recording:
@@ -94,7 +108,9 @@ class Recording:
         """Yield the audio in order, once, a few thousand samples at a time.
 
         Damaged parts are left out and a cut recording ends early; `fault` then says so. (Of a PCM
-        WAV, FFmpeg takes the file's size for the length: cut, it is whole, only shorter.)
+        WAV, FFmpeg takes the file's size for the length: cut, it is whole, only shorter.) Where the
+        timestamps leave a hole of up to an hour, as for speech alone that was sent (Opus DTX) or
+        packets that were lost, there is silence.
 
         Raises:
             AudioFormatError: not one sample could be decoded; names the file and the reason.
@@ -110,17 +126,28 @@ class Recording:
             raise AudioFormatError(f"{self._name}: no audio could be read ({reason})")
 
     def _resampled(self) -> Iterator[Block]:
-        """Yield the decoded audio as int16 at the wanted rate."""
-        layout = self._stream.codec_context.layout
+        """Yield the decoded audio as int16 at the wanted rate, its holes filled."""
+        layout, rate_hz = self._stream.codec_context.layout, self.sample_rate_hz
         # Packed, for `to_ndarray` of a planar frame of 8 or more channels reads past the frame's
         # planes and ends the process (PyAV 18.1, tests/core/audio/test_decode.py).
-        resampler = av.AudioResampler(format="s16", layout=layout, rate=self.sample_rate_hz)
+        open_resampler = partial(av.AudioResampler, format="s16", layout=layout, rate=rate_hz)
+        resampler, timeline = open_resampler(), _Timeline()
+        timed = self._container.format.name.split(",")[0] in _TIMED
         try:
             for frame in self._frames():
+                if timed and (missing_s := timeline.missing_before(frame)):
+                    yield from map(_samples, resampler.resample(None))
+                    yield from _silence(self.channels, round(missing_s * rate_hz))
+                    resampler = open_resampler()
                 yield from map(_samples, resampler.resample(frame))
             yield from map(_samples, resampler.resample(None))
         except (av.FFmpegError, ValueError) as exc:  # PyAV: a frame of another rate or layout
             self._faults.append(f"stopped where the format changes ({exc})")
+        if timeline.left_out:
+            self._faults.append(
+                f"{timeline.left_out} holes of over {_HOLE_MAX_S / 60:g} min in its timestamps "
+                "left out"
+            )
 
     def _frames(self) -> Iterator[av.AudioFrame]:
         """Yield the decoded frames; damaged packets are counted and left out."""
@@ -143,6 +170,30 @@ class Recording:
         missing_s = (self.declared_s or 0.0) - decoded_s
         if missing_s > _SHORT_S and missing_s > _SHORT_PART * decoded_s:
             self._faults.append(f"ends after {decoded_s:.1f} s of {self.declared_s:.1f} s declared")
+
+
+class _Timeline:
+    """Compares timestamps with the audio that there was.
+
+    Attributes:
+        left_out: holes that are too long to be true.
+    """
+
+    def __init__(self) -> None:
+        self.left_out = 0
+        self._due_s: float | None = None  # when the next frame begins if nothing is missing
+
+    def missing_before(self, frame: av.AudioFrame) -> float:
+        """Return the seconds of audio that are missing before the next frame; 0 if none are."""
+        at_s = frame.time
+        late_s = 0.0 if at_s is None or self._due_s is None else at_s - self._due_s
+        is_hole = _HOLE_S < late_s <= _HOLE_MAX_S
+        self.left_out += late_s > _HOLE_MAX_S
+        if self._due_s is None or not -_BACK_S <= late_s <= _HOLE_S:
+            self._due_s = at_s
+        if self._due_s is not None:
+            self._due_s += frame.samples / frame.sample_rate
+        return late_s if is_hole else 0.0
 
 
 def open_recording(path: Path, sample_rate_hz: int | None = None) -> Recording:
@@ -185,6 +236,11 @@ def _guess(name: str) -> tuple[str | None, dict[str, str]]:
     if known is None:
         return None, dict(_NOTHING_ELSE)
     return known[0], {**_NOTHING_ELSE, "sample_rate": str(known[1])}
+
+
+def _silence(channels: int, samples: int) -> Iterator[Block]:
+    for begin in range(0, samples, _SILENCE_SAMPLES):
+        yield np.zeros((channels, min(_SILENCE_SAMPLES, samples - begin)), np.int16)
 
 
 def _samples(frame: av.AudioFrame) -> Block:

@@ -1,5 +1,6 @@
 import io
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -284,3 +285,112 @@ def test_any_number_of_channels_comes_back(tmp_path: Path, count: int) -> None:
     recording = open_recording(write_wav(tmp_path / "many.wav", channels))
     assert recording.channels == count
     assert read_all(recording).tolist() == channels.tolist()
+
+
+def write_packets(
+    path: Path, codec: str, rate_hz: int, starts_s: list[float], packet_s: float = 0.02
+) -> Path:
+    """Encode a tone of `packet_s` for each start; the suffix picks the container."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate_hz)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout = "mono"
+        samples = tone(rate_hz, packet_s)[None]
+        for start_s in starts_s:
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            frame.rate = rate_hz
+            frame.pts, frame.time_base = round(start_s * rate_hz), Fraction(1, rate_hz)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def evenly(begin_s: float, count: int, step_s: float = 0.02) -> list[float]:
+    return [begin_s + step_s * number for number in range(count)]
+
+
+def sounds(samples: npt.NDArray[np.int16], rate_hz: int) -> list[tuple[float, float]]:
+    """Begin and end in seconds of all that is not silent, to 10 ms."""
+    step = rate_hz // 100
+    loud = np.abs(samples[: len(samples) // step * step]).reshape(-1, step).max(axis=1) > 1000
+    edges = np.flatnonzero(np.diff(loud.astype(np.int8), prepend=0, append=0)) / 100
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate_hz"),
+    [
+        ("call.mkv", "pcm_s16le", 8000),
+        ("call.mkv", "pcm_u8", 8000),
+        ("call.webm", "libopus", 48000),
+        ("call.ogg", "libopus", 48000),
+    ],
+)
+@pytest.mark.parametrize("wanted_hz", [None, 16000])
+def test_a_hole_in_the_timestamps_is_silence(
+    tmp_path: Path, name: str, codec: str, rate_hz: int, wanted_hz: int | None
+) -> None:
+    starts_s = [*evenly(0.0, 50), *evenly(6.0, 50)]
+    recording = open_recording(write_packets(tmp_path / name, codec, rate_hz, starts_s), wanted_hz)
+    decoded = read_all(recording)[0]
+
+    assert recording.fault is None
+    heard = sounds(decoded, recording.sample_rate_hz)
+    expected = [(0.0, 1.0), (6.0, 7.0)]
+    assert np.array(heard) == pytest.approx(np.array(expected), abs=0.03)
+    assert len(decoded) == pytest.approx(7.0 * recording.sample_rate_hz, abs=0.03 * 48000)
+
+
+def test_a_hole_is_as_long_as_its_timestamps_say(tmp_path: Path) -> None:
+    starts_s = [*evenly(3.0, 50), *evenly(6.0, 50)]
+    path = write_packets(tmp_path / "call.mkv", "pcm_s16le", 8000, starts_s)
+    part = np.tile(tone(8000, 0.02), 50)
+
+    expected = np.concatenate([part, np.zeros(16000, np.int16), part])
+    assert read_all(open_recording(path))[0].tolist() == expected.tolist()
+
+
+def test_timestamps_that_tremble_make_no_holes(tmp_path: Path) -> None:
+    trembling = [at + 0.019 * (number % 3 == 1) for number, at in enumerate(evenly(0.0, 50))]
+    path = write_packets(tmp_path / "call.mkv", "pcm_s16le", 8000, trembling)
+    assert read_all(open_recording(path)).shape[1] == 8000
+
+
+def test_a_container_that_only_counts_has_no_holes(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "call.avi", "g722", tone(16000)[None], 16000)
+    recording = open_recording(path)
+
+    assert read_all(recording).shape[1] == 32000
+    assert recording.fault is None
+
+
+def test_timestamps_may_begin_anew(tmp_path: Path) -> None:
+    """Two MPEG transport streams one after the other: the second has a hole of 2 s."""
+    frame_s = 1152 / 32000
+    late = evenly(50.0, 50, frame_s)
+    early = [*evenly(0.0, 50, frame_s), *evenly(50 * frame_s + 2.0, 50, frame_s)]
+    paths = [
+        write_packets(tmp_path / f"{number}.ts", "mp2", 32000, starts_s, frame_s)
+        for number, starts_s in enumerate([late, early])
+    ]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(one.read_bytes() for one in paths))
+
+    decoded = read_all(open_recording(path))
+    assert decoded.shape[1] == pytest.approx(150 * 1152 + 2 * 32000, abs=2 * 1152)
+
+
+def test_many_lost_packets_shift_nothing(tmp_path: Path) -> None:
+    starts_s = [at for number, at in enumerate(evenly(0.0, 500)) if number % 10 != 5]
+    path = write_packets(tmp_path / "call.mkv", "pcm_s16le", 8000, starts_s)
+
+    assert read_all(open_recording(path)).shape[1] == pytest.approx(80000, abs=2 * 160)
+
+
+def test_forged_timestamps_make_no_hours_of_silence(tmp_path: Path) -> None:
+    starts_s = [0.0, 1e6, 1e6 + 5, 2e6]
+    path = write_packets(tmp_path / "call.mka", "pcm_s16le", 8000, starts_s)
+    recording = open_recording(path)
+
+    assert read_all(recording).shape[1] == 8000 * 5 + 3 * 160
+    assert recording.fault == "2 holes of over 60 min in its timestamps left out"
