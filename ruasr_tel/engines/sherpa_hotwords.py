@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ruasr_tel.engines.base import DecodeOptions
+from ruasr_tel.engines.kept import KeptLists
 from ruasr_tel.engines.phrases import clean, fold, unspellable
 from ruasr_tel.engines.pieces import read_pieces
 
@@ -31,24 +33,25 @@ class Hotwords:
     def __init__(self, symbols: Sequence[str], pieces: Path | None = None) -> None:
         self._symbols = symbols
         self.pieces = pieces
-        self._said: set[str] = set()
+        self._written = KeptLists(self._write)
 
     def write(self, phrases: Sequence[str], boost: float) -> str:
         """Return what `create_stream(hotwords=…)` takes; empty if no phrase can be spelled.
 
         A phrase with a letter that the model does not have is left out, which is said on stderr,
-        once. Where the model spells in letters, a phrase's words are preferred one by one.
+        once a list. Where the model spells in letters, a phrase's words are preferred one by one.
 
         Args:
             phrases: as their owner writes them.
             boost: natural log per token.
         """
-        spelled = clean(phrases)
+        return self._written.get(DecodeOptions(phrases=tuple(phrases), boost=boost))
+
+    def _write(self, options: DecodeOptions) -> str:
+        spelled, boost = clean(options.phrases), options.boost
         for phrase in unspellable(spelled, self._symbols):
             written = spelled.pop(phrase)
-            if written not in self._said:
-                self._said.add(written)
-                sys.stderr.write(f"phrase left out, the model has not all its letters: {written}\n")
+            sys.stderr.write(f"phrase left out, the model has not all its letters: {written}\n")
         if not boost:
             return ""
         units = list(spelled)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from ruasr_tel.engines.kept import KEPT_PHRASES
 from ruasr_tel.engines.sherpa_hotwords import Hotwords, hotwords_for
 from tests.core.engines.sentencepieces import sentencepiece_model
 
@@ -28,6 +29,13 @@ def test_what_cannot_be_spelled_is_left_out_and_said_once(
     assert said.count("pin\n") == said.count("код 5\n") == 1
     assert hotwords.write(("pin",), 1.0) == ""
     assert hotwords.write(("код",), 0.0) == ""
+
+
+def test_what_was_left_out_is_not_remembered_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
+    hotwords = Hotwords(LETTERS)
+    for phrases in (("pin",), ("код",) * KEPT_PHRASES, ("pin",)):
+        hotwords.write(phrases, 1.0)
+    assert capsys.readouterr().err.count("pin\n") == 2
 
 
 def test_a_model_of_pieces_needs_its_list(tmp_path: Path) -> None:
