@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import cast
 
 import structlog
 from pydantic import Field, JsonValue
@@ -199,7 +201,8 @@ class Calls:
             hang_up: how to end the call from this side (it ran too long), given the reason.
             options: what to ask of every decode; None: what the profile asks. `Leg.set_options`
                 changes it.
-            details: what the door itself knows of it; what was announced goes over them.
+            details: what the door itself knows of it; what was announced goes over them. Lone
+                surrogates in them become question marks.
             model: for finals; None: the profile's.
             hand_back: how to end it as the profile's `end` says, given the reason; None: the door
                 cannot.
@@ -237,7 +240,7 @@ class Calls:
         self._idle.clear()
         self._metrics.active.labels(door).inc()
         self._announced.pop(call_id, None)
-        known = {**(details or {}), **announced.details}
+        known = _encodable({**(details or {}), **announced.details})
         started = CallStarted(call_id, _utc(), door, peer, profile or "default", known)
         self._on_event(call, started)
         return call
@@ -366,6 +369,16 @@ def _shown(ledger: Ledger) -> dict[str, object]:
         "dropped": ledger.dropped,
         "difference": ledger.difference,
     }
+
+
+def _encodable(details: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return JSON with a question mark for each lone surrogate.
+
+    JSON lets them through (RFC 8259, 8.2), but UTF-8 has none: no sink and no client could be told
+    of the call.
+    """
+    text = json.dumps(details, ensure_ascii=False).encode("utf-8", "replace")
+    return cast("dict[str, JsonValue]", json.loads(text))
 
 
 def _utc() -> datetime:

@@ -48,7 +48,8 @@ class JsonlSink:
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a", encoding="utf-8")
+            # A lone surrogate, which UTF-8 has not, is written as JSON's own escape of it.
+            self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise ConfigError(f"sinks.jsonl.path: cannot write {path}: {error.strerror}") from error
 

@@ -112,6 +112,20 @@ async def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
     )
 
 
+async def test_what_no_client_could_be_told_of_a_call_is_replaced() -> None:
+    recorder = Recorder()
+    details = {"channel": "PJSIP/\ud800", "more": [{"\udfff": "Ж\U0001f600"}], "none": None}
+    async with running_calls(publish=recorder) as calls:
+        call = calls.open(door="test", call_id=CallId("c"), peer="p", details=details)
+        (started,) = await recorder.until(CallStarted)
+        assert started.details == {
+            "channel": "PJSIP/?",
+            "more": [{"?": "Ж\U0001f600"}],
+            "none": None,
+        }
+        await end(call)
+
+
 async def test_a_call_id_that_is_running_is_refused() -> None:
     async with running_calls() as calls:
         first = open_call(calls, "one")

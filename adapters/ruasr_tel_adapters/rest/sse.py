@@ -106,7 +106,8 @@ async def _stream(request: web.Request, source: Source, epoch: str) -> web.Strea
 
 def _block(epoch: str, number: int, event: Mapping[str, object]) -> bytes:
     data = json.dumps(event, ensure_ascii=False)
-    return f"id: {epoch}-{number}\nevent: {event['event']}\ndata: {data}\n\n".encode()
+    block = f"id: {epoch}-{number}\nevent: {event['event']}\ndata: {data}\n\n"
+    return block.encode("utf-8", "backslashreplace")  # a lone surrogate as JSON escapes it
 
 
 async def _with_pulse(source: AsyncGenerator[T, None], api: Api) -> AsyncGenerator[T | None, None]:

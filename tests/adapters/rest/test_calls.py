@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ruasr_tel.events import Final
+from ruasr_tel.events import CallStarted, Final
 from ruasr_tel.testing import phrase, tone
 from ruasr_tel.types import CallId, LegId
 from ruasr_tel_adapters.rest import RestConfig
@@ -127,6 +127,15 @@ async def test_the_events_of_all_calls_come_from_now_on(rest: Rest) -> None:
         rest_of_it = (await response.content.read()).decode()
         await closing
     assert "event: end" not in rest_of_it  # the client is to come back
+
+
+async def test_a_text_that_is_no_utf_8_ends_no_stream(rest: Rest) -> None:
+    async with rest.client.get("/v1/events") as response:
+        await response.content.readuntil(b"still here\n\n")
+        rest.hub.publish(CallStarted(CallId("c\ud800"), datetime.now(UTC), "d", "p", "default"))
+        await response.content.readuntil(b"data: ")
+        event = json.loads(await response.content.readline())
+        assert event["call_id"] == "c\ud800"
 
 
 async def test_a_quiet_stream_has_a_pulse_and_streams_are_limited(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def test_every_line_parses_and_names_its_event(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert [line["event"] for line in lines] == ["CallStarted", "Final", "CallEnded"]
     assert lines == [json.loads(json.dumps(to_json(event))) for event in (STARTED, UNSURE, ENDED)]
+
+
+def test_a_text_that_is_no_utf_8_spoils_no_other_event(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    sink = JsonlSink(path)
+    sink.write([UNSURE, replace(UNSURE, text="Ж\ud800")])
+    sink.close()
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [line["text"] for line in lines] == ["да", "Ж\ud800"]
 
 
 def test_a_file_is_appended_to(tmp_path: Path) -> None:
