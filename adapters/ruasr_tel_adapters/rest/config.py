@@ -32,7 +32,8 @@ class RestConfig(Section):
     vosk_url: str | None = None
     """Where the console's microphone finds the Vosk door; null: where that door listens."""
     max_message_bytes: int = Field(2**25, ge=2**10, le=2**30)
-    """Longest message on the seed's socket, in bytes; a longer one closes with 1009."""
+    """Longest message on the seed's socket, in bytes; a longer one closes with 1009. In another
+    format than PCM a message has as much audio at most as fits into so many bytes of PCM."""
     max_backlog_s: float = Field(10.0, ge=1.0, le=120.0)
     """Undecoded audio at which a client of the seed's socket is not read any further."""
     idle_timeout_s: float = Field(600.0, ge=0.1, le=86_400.0)

@@ -5,17 +5,17 @@ import tempfile
 from contextlib import suppress
 from uuid import uuid4
 
-import numpy as np
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ruasr_tel.audio.codec import Decoder, Encoding
-from ruasr_tel.audio.reader import DecodingConfig, Reader
+from ruasr_tel.audio.reader import DecodingConfig, Reader, Reading
 from ruasr_tel.call import Call
 from ruasr_tel.errors import AudioFormatError, Overloaded, ProtocolError
 from ruasr_tel.events import Event
 from ruasr_tel.leg import Leg
+from ruasr_tel.recordings.recognise import mixed, portions
 from ruasr_tel.types import CallId, Samples
 from ruasr_tel_adapters.rest.api import API, STOPPING, Api
 from ruasr_tel_adapters.rest.problems import invalid
@@ -27,6 +27,8 @@ CHUNKS = DecodingConfig(stall_s=10.0)
 """Limits of a connection's decoder; a chunk is decoded in milliseconds."""
 SLICE_S = 1.0
 """A longer chunk is handed on in pieces, so that a whole file in one message is bounded, too."""
+SAMPLE_BYTES = 2
+"""Of PCM16: a message in any format has as much audio at most as the longest one in that."""
 
 _log = structlog.get_logger(__name__)
 
@@ -179,22 +181,35 @@ class SeedConnection:
             raise ProtocolError(invalid(error).detail) from error
 
     async def _take(self, data: bytes) -> None:
-        """Hand a chunk on, at a pace that bounds what a client ahead of real time can pile up."""
+        """Hand a chunk on as it is decoded: it may be a whole file, or unpack to days."""
         leg = self._leg or self._open_leg()
-        samples = await self._decoded(data)
+        audio_format = self._talk.settings.audio_format.lower()
+        if audio_format != PCM16:
+            await self._take_file(data, f"chunk.{audio_format}", leg)
+            return
+        samples = self._decoder.decode(data)
         step = round(SLICE_S * leg.sample_rate_hz)
         for at in range(0, len(samples), step):
-            leg.push(samples[at : at + step])
-            await leg.backlog_below(self._api.config.max_backlog_s)
+            await self._push(leg, samples[at : at + step])
 
-    async def _decoded(self, data: bytes) -> Samples:
-        settings = self._talk.settings
-        if settings.audio_format.lower() == PCM16:
-            return self._decoder.decode(data)
-        assert self._leg is not None
-        name = f"chunk.{settings.audio_format.lower()}"
-        rate_hz = self._leg.sample_rate_hz
-        return await asyncio.to_thread(decode_chunk, self._reader, data, name, rate_hz)
+    async def _take_file(self, data: bytes, name: str, leg: Leg) -> None:
+        rate_hz = leg.sample_rate_hz
+        recording = await asyncio.to_thread(open_chunk, self._reader, data, name, rate_hz)
+        blocks = portions(recording)
+        most = left = self._api.config.max_message_bytes // SAMPLE_BYTES
+        while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+            left -= block.shape[1]
+            if left < 0:
+                raise AudioFormatError(
+                    f"{name}: more than {most // rate_hz} s of audio in one message "
+                    "(doors.rest.max_message_bytes); send shorter chunks"
+                )
+            await self._push(leg, mixed(block))
+
+    async def _push(self, leg: Leg, samples: Samples) -> None:
+        """Hand audio on, at a pace that bounds what a client ahead of real time can pile up."""
+        leg.push(samples)
+        await leg.backlog_below(self._api.config.max_backlog_s)
 
     def _open_leg(self) -> Leg:
         self._call = self._api.server.calls.open(
@@ -226,8 +241,14 @@ class SeedConnection:
             await self._socket.send_str(message)
 
 
-def decode_chunk(reader: Reader, data: bytes, name: str, sample_rate_hz: int) -> Samples:
-    """Return a chunk that is a whole file of some format as mono samples. Blocking.
+def open_chunk(reader: Reader, data: bytes, name: str, sample_rate_hz: int) -> Reading:
+    """Begin to read a chunk that is a whole file of some format. Blocking.
+
+    Args:
+        reader: of this connection.
+        data: the file.
+        name: what to call it in errors; its suffix tells the format of a file without a header.
+        sample_rate_hz: what its audio is resampled to.
 
     Raises:
         AudioFormatError: it is none.
@@ -236,6 +257,4 @@ def decode_chunk(reader: Reader, data: bytes, name: str, sample_rate_hz: int) ->
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.seek(0)
-        recording = reader.open(file, name, sample_rate_hz, sample_rate_hz)
-    blocks = [block.mean(axis=0).astype(np.int16) for block in recording.blocks()]
-    return np.concatenate(blocks)
+        return reader.open(file, name, sample_rate_hz, sample_rate_hz)

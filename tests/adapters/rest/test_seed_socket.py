@@ -1,7 +1,9 @@
 import asyncio
 import io
 import json
+import threading
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,16 @@ import numpy as np
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from ruasr_tel.audio.reader import Reader
+from ruasr_tel.audio.reader import Reader, Reading
 from ruasr_tel.call import CallsConfig
 from ruasr_tel.errors import AudioFormatError
-from ruasr_tel.events import CallEnded, SpeechStarted
-from ruasr_tel.testing import Recorder, phrase, silence, tone
-from ruasr_tel.types import CallId, Samples
-from ruasr_tel_adapters.rest import RestConfig
-from ruasr_tel_adapters.rest.seed_socket import decode_chunk
+from ruasr_tel.events import CallEnded, Event, SpeechStarted
+from ruasr_tel.testing import TIMEOUT_S, Recorder, phrase, silence, tone
+from ruasr_tel.types import Block, CallId, Samples
+from ruasr_tel_adapters.rest import RestConfig, seed_socket
+from ruasr_tel_adapters.rest.seed_socket import open_chunk
 from tests.adapters.rest.fakes import Rest, listening
+from tests.core.recordings.sounds import write_silent_flac
 
 SPEECH = phrase((0.6, 1.0))
 
@@ -164,10 +167,54 @@ async def test_a_message_that_is_too_long_closes_the_connection(tmp_path: Path) 
         assert socket.close_code == 1009
 
 
-def test_a_chunk_is_mixed_to_one_channel_at_the_wanted_rate() -> None:
+async def test_a_chunk_is_heard_while_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = threading.Event()
+
+    def publish(event: Event) -> None:
+        if isinstance(event, SpeechStarted):
+            heard.set()
+
+    def unpacked(_recording: Reading) -> Iterator[Block]:
+        yield tone(1.0)[np.newaxis]
+        assert heard.wait(TIMEOUT_S)
+        yield silence(1.0)[np.newaxis]
+
+    monkeypatch.setattr(seed_socket, "portions", unpacked)
+    async with (
+        listening(tmp_path, publish=publish) as rest,
+        rest.client.ws_connect("/ws") as socket,
+    ):
+        await socket.send_str(config(audio_format="wav"))
+        await socket.send_bytes(wav(tone(0.1), 8000))
+        await socket.send_str("eof")
+        assert {message["error"] for message in await everything(socket)} == {None}
+
+
+async def test_a_chunk_unpacks_to_no_more_than_a_message_could_hold(tmp_path: Path) -> None:
+    heard = Recorder()
+    flac = write_silent_flac(tmp_path / "a.flac", 1, 600).read_bytes()
+    async with (
+        listening(tmp_path, RestConfig(max_message_bytes=2**18), publish=heard) as rest,
+        rest.client.ws_connect("/ws") as socket,
+    ):
+        await socket.send_str(config(audio_format="flac"))
+        await socket.send_bytes(flac)
+        *_, last = await everything(socket)
+        assert last["error"] == (
+            "chunk.flac: more than 16 s of audio in one message (doors.rest.max_message_bytes); "
+            "send shorter chunks"
+        )
+        (ended,) = await heard.until(CallEnded)
+        assert sum(ledger.received for ledger in ended.ledgers.values()) <= 2**17
+
+
+def test_a_chunk_comes_at_the_wanted_rate() -> None:
     with Reader() as reader:
-        samples = decode_chunk(reader, wav(tone(0.5, 16000), 16000), "chunk.wav", 8000)
-        assert abs(len(samples) - 4000) < 50
+        recording = open_chunk(reader, wav(tone(0.5, 16000), 16000), "chunk.wav", 8000)
+        samples = np.concatenate(list(recording.blocks()), axis=1)
+        assert abs(samples.shape[1] - 4000) < 50
         assert np.abs(samples).max() > 7000
         with pytest.raises(AudioFormatError):
-            decode_chunk(reader, b"", "chunk.wav", 8000)
+            open_chunk(reader, b"", "chunk.wav", 8000)
