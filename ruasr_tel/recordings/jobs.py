@@ -205,9 +205,14 @@ class Recordings:
         await self._durable.enqueue(Errand(kind, id, 1, time.time(), where))
         return recording, True
 
-    async def get(self, id: str) -> Recording | None:
-        """Return a recording with its result, or None."""
-        return await self._store.recording(id)
+    async def get(self, id: str, *, with_result: bool = True) -> Recording | None:
+        """Return a recording, or None.
+
+        Args:
+            id: which.
+            with_result: whether its result is read, too; that of hours takes a while.
+        """
+        return await self._store.recording(id, with_result=with_result)
 
     async def list(
         self,

@@ -61,7 +61,7 @@ class States:
         """
         while True:
             changed = self._changed.setdefault(id, asyncio.Event())
-            recording = await self._store.recording(id)
+            recording = await self._store.recording(id, with_result=False)
             if recording is None:
                 return
             number = int(recording.updated_at.timestamp() * 1_000_000)
@@ -78,10 +78,10 @@ class States:
         deadline_s = now_s() + seconds
         while True:
             changed = self._changed.setdefault(id, asyncio.Event())
-            recording = await self._store.recording(id)
+            recording = await self._store.recording(id, with_result=False)
             left_s = deadline_s - now_s()
-            if recording is None or recording.state.ended or recording.result or left_s <= 0:
-                return recording
+            if recording is None or recording.state not in WORKED_ON or left_s <= 0:
+                return await self._store.recording(id)
             await _pause(changed, min(left_s, LOOK_S))
 
 

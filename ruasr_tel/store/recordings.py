@@ -1,13 +1,14 @@
 """Recordings in the database: order, state, result. One that has ended never changes."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.orm import joinedload
+from sqlalchemy import ColumnElement, Text, cast, select, update
 
 from ruasr_tel.recordings.model import Channels, Dialogue, Order, State
 from ruasr_tel.recordings.model import Recording as RecordingValue
@@ -49,14 +50,24 @@ class RecordingsStore(Database):
             same = Recording.id == id
             if not created and order.idempotency_key is not None:
                 same |= Recording.idempotency_key == order.idempotency_key
-            found = (await session.scalars(_first(same))).one()
-            return _value(found, found.result), created
+            row = (await session.scalars(_first(same))).one()
+            found, written = _value(row), await session.scalar(_dialogue_of(row))
+        return await _whole(found, written), created
 
-    async def recording(self, id: str) -> RecordingValue | None:
-        """Return a recording with its result, or None."""
+    async def recording(self, id: str, *, with_result: bool = True) -> RecordingValue | None:
+        """Return a recording, or None.
+
+        Args:
+            id: which.
+            with_result: whether its result is read, too; that of hours takes a while.
+        """
         async with self._reading() as session:
-            found = await session.scalar(_first(Recording.id == id))
-            return None if found is None else _value(found, found.result)
+            row = await session.scalar(_first(Recording.id == id))
+            if row is None:
+                return None
+            found, statement = _value(row), _dialogue_of(row)
+            written = await session.scalar(statement) if with_result else None
+        return await _whole(found, written)
 
     async def known(self, ids: Sequence[str]) -> set[str]:
         """Return those of the ids that recordings have."""
@@ -106,7 +117,7 @@ class RecordingsStore(Database):
         async with self._reading() as session:
             rows = (await session.scalars(paged(statement, Recording.pk, limit, cursor))).all()
             kept, next_cursor = cut(rows, limit)
-            return Page(tuple(_value(row, None) for row in kept), next_cursor)
+            return Page(tuple(_value(row) for row in kept), next_cursor)
 
     async def callback_secret(self, id: str) -> str | None:
         """Return what the recording's deliveries are signed with; the only way to it."""
@@ -167,9 +178,20 @@ def _running() -> ColumnElement[bool]:
 
 
 def _first(same: ColumnElement[bool]) -> Any:
-    """Return the oldest recording that fits, with its result."""
-    whole = select(Recording).options(joinedload(Recording.result))
-    return whole.where(same).order_by(Recording.pk).limit(1)
+    """Return the oldest recording that fits."""
+    return select(Recording).where(same).order_by(Recording.pk).limit(1)
+
+
+def _dialogue_of(row: Recording) -> Any:
+    """Return what asks for a recording's result as it is written: the driver is not to parse it."""
+    return select(cast(Result.dialogue, Text)).where(Result.recording_pk == row.pk)
+
+
+async def _whole(found: RecordingValue, written: str | None) -> RecordingValue:
+    """Return a recording with its result, parsed beside the event loop, which live calls share."""
+    if written is None:
+        return found
+    return replace(found, result=await asyncio.to_thread(_DIALOGUE.validate_json, written))
 
 
 def _mentions(text: str) -> ColumnElement[bool]:
@@ -211,7 +233,8 @@ def _asked(kept: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "phrases": None if phrases is None else tuple(phrases)}
 
 
-def _value(row: Recording, result: Result | None) -> RecordingValue:
+def _value(row: Recording) -> RecordingValue:
+    """Return a recording without its result."""
     order = Order(
         row.url,
         None if row.upload is None else Path(row.upload),
@@ -225,7 +248,6 @@ def _value(row: Recording, result: Result | None) -> RecordingValue:
         row.meta,
         **_asked(row.asked or {}),
     )
-    dialogue = None if result is None else _DIALOGUE.validate_python(result.dialogue, strict=False)
     return RecordingValue(
         row.id,
         order,
@@ -234,5 +256,4 @@ def _value(row: Recording, result: Result | None) -> RecordingValue:
         row.created_at,
         row.updated_at,
         row.reason,
-        dialogue,
     )

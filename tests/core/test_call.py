@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from pydantic import JsonValue
 from structlog.testing import capture_logs
 
 from ruasr_tel.call import Announcement, Call, Calls, CallsConfig
@@ -114,7 +115,11 @@ async def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
 
 async def test_what_no_client_could_be_told_of_a_call_is_replaced() -> None:
     recorder = Recorder()
-    details = {"channel": "PJSIP/\ud800", "more": [{"\udfff": "Ж\U0001f600"}], "none": None}
+    details: dict[str, JsonValue] = {
+        "channel": "PJSIP/\ud800",
+        "more": [{"\udfff": "Ж\U0001f600"}],
+        "none": None,
+    }
     async with running_calls(publish=recorder) as calls:
         call = calls.open(door="test", call_id=CallId("c"), peer="p", details=details)
         (started,) = await recorder.until(CallStarted)

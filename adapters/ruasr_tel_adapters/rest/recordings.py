@@ -96,14 +96,18 @@ async def wait(api: Api, recording: Recording, seconds: float) -> Recording:
         raise Problem(404, f"recording {recording.id} was deleted") from error
 
 
-async def find(request: web.Request) -> Recording:
+async def find(request: web.Request, *, with_result: bool = False) -> Recording:
     """Return the recording that the path names.
+
+    Args:
+        request: what is answered.
+        with_result: whether its result is wanted.
 
     Raises:
         Problem: 404, there is none.
     """
     id = read_uuid(request, "id")
-    recording = await jobs(request.app[API]).get(id)
+    recording = await jobs(request.app[API]).get(id, with_result=with_result)
     if recording is None:
         raise Problem(404, f"there is no recording {id}")
     return recording
@@ -124,7 +128,7 @@ async def submit_recording(request: web.Request) -> web.StreamResponse:
         headers["Idempotent-Replayed"] = "true"
     if not is_over(recording):
         return _json(show(recording), 202, headers)
-    return _shown(recording, form, query, headers)
+    return await _shown(recording, form, query, headers)
 
 
 async def _read_order(request: web.Request, api: Api) -> Order:
@@ -177,7 +181,7 @@ async def get_recording(request: web.Request) -> web.StreamResponse:
     """Return a recording, in the wanted form."""
     query = read_query(request, ShownAs)
     form = _form(request, query)
-    return _shown(await find(request), form, query, {})
+    return await _shown(await find(request, with_result=True), form, query, {})
 
 
 def _form(request: web.Request, query: ShownAs) -> Form:
@@ -187,15 +191,18 @@ def _form(request: web.Request, query: ShownAs) -> Form:
     return form
 
 
-def _shown(
+async def _shown(
     recording: Recording, form: Form, query: ShownAs, headers: Mapping[str, str]
 ) -> web.Response:
+    """Return a recording; it is written beside the event loop, for it may be of hours."""
     if form is Form.JSON:
-        return _json(show(recording), 200, headers)
-    if recording.result is None:
+        return await asyncio.to_thread(lambda: _json(show(recording), 200, headers))
+    if (result := recording.result) is None:
         why = f": {recording.reason}" if recording.reason else ""
         raise Problem(409, f"the recording is {recording.state}{why}; it has no text")
-    text = render(recording.result, form, leave_out_crosstalk=query.leave_out_crosstalk)
+    text = await asyncio.to_thread(
+        render, result, form, leave_out_crosstalk=query.leave_out_crosstalk
+    )
     return web.Response(text=text, content_type=form.media_type, charset="utf-8", headers=headers)
 
 
@@ -218,12 +225,11 @@ async def list_recordings(request: web.Request) -> web.StreamResponse:
 async def cancel_recording(request: web.Request) -> web.StreamResponse:
     """Cancel a recording; one that is cancelled stays so."""
     recordings = jobs(request.app[API])
-    recording = await find(request)
-    cancelled = await recordings.cancel(recording.id)
-    recording = await find(request)
+    cancelled = await recordings.cancel((await find(request)).id)
+    recording = await find(request, with_result=True)
     if not cancelled and recording.state is not State.CANCELLED:
         raise Problem(409, f"the recording is {recording.state} already")
-    return _json(show(recording), 200, {})
+    return await _shown(recording, Form.JSON, ShownAs(), {})
 
 
 async def follow_recording(request: web.Request) -> web.StreamResponse:

@@ -3,6 +3,7 @@
 The seed is Sanich137/ASR_FastAPI_WS_RU_sherpa-onnx; what differs is listed in docs/migration.md.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -163,7 +164,9 @@ async def _answer(request: web.Request, read: _Reader) -> web.StreamResponse:
         api.admit()
         order, asked = await read(request, api)
         recording, _ = await accept(api, order)
-        return _json(_result(await wait(api, recording, api.config.seed_wait_s), asked))
+        recording = await wait(api, recording, api.config.seed_wait_s)
+        # beside the event loop, which live calls share: the result may be of hours
+        return await asyncio.to_thread(lambda: _json(_result(recording, asked)))
     except Exception as error:  # noqa: BLE001 - each failure is told in the seed's way
         problem = as_problem(error)
     wants_status = PREFER in request.headers.get("Prefer", "").lower().split(",")

@@ -96,8 +96,9 @@ class FakeRecordings:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def get(self, id: str) -> Recording | None:
-        return self.all.get(id)
+    async def get(self, id: str, *, with_result: bool = True) -> Recording | None:
+        found = self.all.get(id)
+        return found if found is None or with_result else replace(found, result=None)
 
     async def list(
         self,

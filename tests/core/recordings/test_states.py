@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ruasr_tel.recordings.model import Dialogue, Order, State, Transcript
+from ruasr_tel.recordings.model import Dialogue, Order, Recording, State, Transcript
 from ruasr_tel.recordings.states import States
 from ruasr_tel.store import Store
+from ruasr_tel.store import recordings as store_module
 from ruasr_tel.testing import TIMEOUT_S
 
 ID = "6f1b1f4e-0000-4000-8000-000000000001"
@@ -62,6 +63,26 @@ async def test_waiting_ends_with_the_result_although_it_is_still_delivered(store
     found = await states.wait(ID, TIMEOUT_S)
     assert found is not None
     assert (found.state, found.result) == (State.DELIVERING, RESULT)
+
+
+async def test_who_follows_does_not_read_the_result(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = States(store)
+    await store.set_result(ID, RESULT)
+    await states.set(ID, State.DONE)
+    read: list[object] = []
+    whole = store_module._whole
+
+    async def noted(found: Recording, written: str | None) -> Recording:
+        read.append(written)
+        return await whole(found, written)
+
+    monkeypatch.setattr(store_module, "_whole", noted)
+    assert [event["state"] async for _, event in states.follow(ID)] == ["done"]
+    assert read == [None]
+    assert await states.wait(ID, TIMEOUT_S) == await store.recording(ID)
+    assert [written is None for written in read] == [True, True, False, False]
 
 
 async def test_waiting_in_vain_returns_how_far_it_is(store: Store) -> None:
