@@ -16,6 +16,7 @@ Key = tuple[int, str]
 """A use of a model: its number and direction (`validation` in, `serialization` out)."""
 
 DESCRIPTIONS: Final = {
+    400: "The body cannot be read.",
     404: "There is nothing of that name.",
     406: "None of the accepted types can be given.",
     409: "It is not in a state in which this can be done.",

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 from pydantic import BaseModel, Field, ValidationError
 
 from ruasr_tel.errors import ConfigError, Overloaded, StoreError
@@ -108,6 +109,9 @@ def as_problem(error: Exception) -> Problem:
             return Problem(422, str(error))
         case web.HTTPException():
             return _of_aiohttp(error)
+        case web.RequestPayloadError() | BadHttpMessage():
+            why = getattr(error.__cause__ or error, "message", str(error))
+            return Problem(400, f"the body cannot be read: {' '.join(why.split())}")
     _log.error("request failed", exc_info=error)
     return Problem(500, "a fault of the server, not of the request; its log says more")
 

@@ -82,7 +82,7 @@ Phrase = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
 Phrases = Annotated[tuple[Phrase, ...], Field(max_length=MAX_PHRASES), AfterValidator(_folded)]
 Url = Annotated[
     str,
-    StringConstraints(max_length=URL_MAX, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$"),
+    StringConstraints(max_length=URL_MAX, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x1f]+$"),
     AfterValidator(_http_url),
 ]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(storable)]

@@ -66,7 +66,7 @@ class SeedUrlOrder(_Options):
     AudioFileUrl: Url
     """Where it is; any path and any format."""
     do_echo_clearing: Flag = True
-    """Leave turns that are the other side heard faintly out of `sentenced_data`."""
+    """Leave what is the other side heard faintly out of `sentenced_data` and `raw_data`."""
     do_auto_speech_speed_correction: Flag = True
     """Without effect."""
 
@@ -77,7 +77,7 @@ class SeedFileForm(_Options):
     file: Annotated[str, Field(json_schema_extra={"contentMediaType": "application/octet-stream"})]
     """The file."""
     do_echo_clearing: Flag = False
-    """Leave turns that are the other side heard faintly out of `sentenced_data`."""
+    """Leave what is the other side heard faintly out of `sentenced_data` and `raw_data`."""
     do_auto_speech_speed_correction: Flag = False
     """Without effect."""
 

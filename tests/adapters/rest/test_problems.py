@@ -21,6 +21,18 @@ async def test_an_address_and_a_method_that_are_not_there_are_problems(rest: Res
         assert (await response.json())["detail"] == "not with this method, but with GET,HEAD,POST"
 
 
+async def test_a_body_that_is_not_packed_as_it_says_is_the_client_s_fault(rest: Rest) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    for method, path in (
+        ("POST", "/v1/recordings"),
+        ("PUT", "/v1/calls/0b2c6e5a-8f0d-4c1e-9b1a-1f2e3d4c5b6a"),
+    ):
+        problem = await rest.json(method, path, 400, data=b"no gzip", headers=headers)
+        assert problem["detail"] == (
+            "the body cannot be read: Can not decode content-encoding: gzip"
+        )
+
+
 async def test_a_fault_of_ours_says_nothing_of_itself(rest: Rest) -> None:
     rest.recordings.refusal = RuntimeError("secret")
     problem = await rest.json("POST", "/v1/recordings", 500, json={"url": "http://a/b"})

@@ -26,6 +26,14 @@ async def test_a_url_is_recognised_while_the_client_waits(rest: Rest) -> None:
     assert (order.url, order.name, order.channels) == (URL, "1.wav", Channels.SPLIT)
 
 
+async def test_a_url_with_a_space_is_taken(rest: Rest) -> None:
+    rest.recordings.at_once = DIALOGUE
+    url = "https://pbx.example/rec/звонок 1.wav"
+    assert await post(rest, json={"AudioFileUrl": url}) == (200, seed_response(DIALOGUE))
+    (order,) = rest.recordings.orders
+    assert (order.url, order.name) == (url, "звонок 1.wav")
+
+
 async def test_the_options_do_what_they_did(rest: Rest) -> None:
     rest.recordings.at_once = DIALOGUE
     asked = {

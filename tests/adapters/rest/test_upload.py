@@ -35,6 +35,7 @@ FILE = part("upload", b"RIFF")
             400,
             "a form wi",
         ),
+        (FILE + b"--b\r\nfoo\r\n\r\n", 400, "the body cannot be read: Invalid HTTP header"),
         (b"nonsense", 400, "not a multipart form that can be read"),
         (b"", 400, "not a multipart form that can be read"),
         (FILE, 400, "not a multipart form that can be read"),
