@@ -5,14 +5,16 @@ import mimetypes
 from collections import OrderedDict
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from ruasr_tel.audio.reader import DecodingConfig, Reader
+from ruasr_tel.audio.reader import Reader
 from ruasr_tel.errors import AudioFormatError
+from ruasr_tel.recordings.recognise import RecogniseConfig
 from ruasr_tel_adapters.rest.api import API
 from ruasr_tel_adapters.rest.operations import JSON, Answer, Operation
 from ruasr_tel_adapters.rest.problems import Problem
@@ -25,6 +27,10 @@ STEP: Final = 160
 """Samples of which one peak is kept while reading: 20 ms."""
 KEPT: Final = 64
 """Outlines kept in memory, 4000 points of two channels each at most: 32 MB as Python floats."""
+
+AT_ONCE: Final = 4
+"""Files of which outlines are made at once: a long one holds up no other, and each takes a
+process."""
 
 _ANY: Final = "application/octet-stream"
 
@@ -44,28 +50,30 @@ class Peaks(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     duration_s: float
-    """Length of the audio that could be read."""
+    """Length of the audio that could be read, at most `recordings.max_audio_s`."""
     channels: list[list[float]]
     """For each channel its peaks, 0..1, at equal distances."""
 
 
 class Outlines:
-    """Makes outlines, one at a time, and keeps the last ones."""
+    """Makes outlines, few at a time and one of each file, and keeps the last ones."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[Path, int], Peaks] = OrderedDict()
-        self._turn = asyncio.Lock()
+        self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        self._room = asyncio.Semaphore(AT_ONCE)
 
-    async def of(self, path: Path, points: int, config: DecodingConfig) -> Peaks:
+    async def of(self, path: Path, points: int, limits: RecogniseConfig) -> Peaks:
         """Return the outline of a file.
 
         Raises:
             AudioFormatError: it cannot be read.
         """
         key = path, points
-        async with self._turn:
+        async with self._turns.setdefault(path, asyncio.Lock()):
             if key not in self._kept:
-                self._kept[key] = await asyncio.to_thread(outline, path, points, config)
+                async with self._room:
+                    self._kept[key] = await asyncio.to_thread(outline, path, points, limits)
             self._kept.move_to_end(key)
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
@@ -75,22 +83,30 @@ class Outlines:
 OUTLINES = web.AppKey("OUTLINES", Outlines)
 
 
-def outline(path: Path, points: int, config: DecodingConfig | None = None) -> Peaks:
+def outline(path: Path, points: int, limits: RecogniseConfig) -> Peaks:
     """Return the peaks of a file. Blocking; memory grows by one number per 20 ms and channel.
+
+    Args:
+        path: the file.
+        points: most peaks of one channel.
+        limits: its audio past `max_audio_s` is left out.
 
     Raises:
         AudioFormatError: it cannot be read.
     """
     fine: list[npt.NDArray[np.int32]] = []
     rest = np.zeros((0, 0), np.int16)
-    samples = 0
-    with Reader(config) as reader:
-        for block in reader.open_path(path, RATE_HZ, RATE_HZ).blocks():
+    samples, most = 0, round(limits.max_audio_s * RATE_HZ)
+    with Reader(limits.decoding) as reader:
+        for whole_block in reader.open_path(path, RATE_HZ, RATE_HZ).blocks():
+            block = whole_block[:, : most - samples]
             samples += block.shape[1]
             held = np.concatenate((rest, block), axis=1) if rest.size else block
             whole = held.shape[1] // STEP * STEP
             fine.append(_peaks(held[:, :whole], STEP))
             rest = held[:, whole:]
+            if samples == most:
+                break
     if rest.size:
         fine.append(_peaks(rest, rest.shape[1]))
     peaks = np.concatenate(fine, axis=1)
@@ -127,8 +143,8 @@ async def get_peaks(request: web.Request) -> web.StreamResponse:
     query = read_query(request, PeaksQuery)
     path, _ = await _file(request)
     try:
-        config = jobs(request.app[API]).config.decoding
-        peaks = await request.app[OUTLINES].of(path, query.points, config)
+        limits = jobs(request.app[API]).config
+        peaks = await request.app[OUTLINES].of(path, query.points, limits)
     except AudioFormatError as error:
         raise Problem(409, f"it holds no audio that can be read ({error})") from error
     return web.Response(text=peaks.model_dump_json(), content_type=JSON)

@@ -1,18 +1,20 @@
 import asyncio
+import threading
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ruasr_tel.audio.reader import DecodingConfig
 from ruasr_tel.errors import AudioFormatError
-from ruasr_tel.testing import tone
+from ruasr_tel.recordings.recognise import RecogniseConfig
+from ruasr_tel.testing import TIMEOUT_S, tone
 from ruasr_tel_adapters.rest import audio
 from ruasr_tel_adapters.rest.audio import Outlines, outline
 from tests.adapters.rest.fakes import Rest
+from tests.core.recordings.sounds import write_silent_flac
 
-LIMITS = DecodingConfig()
+LIMITS = RecogniseConfig()
 URL = "https://pbx.example/rec/1.wav"
 
 
@@ -87,7 +89,7 @@ async def test_the_outline_shows_who_is_loud_when(rest: Rest, tmp_path: Path) ->
 def test_an_outline_has_at_most_as_many_points_and_covers_everything(
     tmp_path: Path, points: int
 ) -> None:
-    peaks = outline(stereo(tmp_path / "a.wav", 0.503, 0.001, 16_000), points)
+    peaks = outline(stereo(tmp_path / "a.wav", 0.503, 0.001, 16_000), points, LIMITS)
     left, right = peaks.channels
     assert 1 <= len(left) == len(right) <= points
     assert peaks.duration_s == pytest.approx(0.504, abs=0.001)
@@ -99,7 +101,7 @@ async def test_an_outline_is_made_once_and_the_oldest_goes_first(
 ) -> None:
     made: list[str] = []
 
-    def counted(path: Path, points: int, config: DecodingConfig) -> audio.Peaks:
+    def counted(path: Path, points: int, limits: RecogniseConfig) -> audio.Peaks:
         made.append(path.name)
         return audio.Peaks(duration_s=1, channels=[[0.0] * points])
 
@@ -113,7 +115,34 @@ async def test_an_outline_is_made_once_and_the_oldest_goes_first(
     assert made == ["a", "b", "c", "b"]
 
 
+async def test_a_file_that_takes_long_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def slow(path: Path, points: int, limits: RecogniseConfig) -> audio.Peaks:
+        if path.name == "long":
+            assert over.wait(TIMEOUT_S)
+        return audio.Peaks(duration_s=1, channels=[[0.0] * points])
+
+    monkeypatch.setattr(audio, "outline", slow)
+    outlines = Outlines()
+    long = asyncio.create_task(outlines.of(tmp_path / "long", 1, LIMITS))
+    async with asyncio.timeout(TIMEOUT_S / 2):
+        await outlines.of(tmp_path / "short", 1, LIMITS)
+    assert not long.done()
+    over.set()
+    await long
+
+
+def test_an_outline_ends_where_a_recording_may_end(tmp_path: Path) -> None:
+    path = write_silent_flac(tmp_path / "a.flac", 2, 600)
+    peaks = outline(path, 10, RecogniseConfig(max_audio_s=2))
+    assert peaks.duration_s == 2
+    assert [len(channel) for channel in peaks.channels] == [10, 10]
+
+
 def test_an_outline_of_nothing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"")
     with pytest.raises(AudioFormatError):
-        outline(tmp_path / "a.wav", 10)
+        outline(tmp_path / "a.wav", 10, LIMITS)
