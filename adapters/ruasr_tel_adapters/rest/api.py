@@ -26,6 +26,7 @@ class Api:
         server: the rest of the server.
         accepting: whether new work is taken.
         closing: set when every stream and every wait has to end.
+        on_loopback: whether only this machine reaches the door.
         streams: event streams that are open.
         epoch: tells the event numbers of this run of the server from those of another.
     """
@@ -34,6 +35,7 @@ class Api:
     server: Server
     accepting: bool = True
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    on_loopback: bool = False
     streams: int = 0
     epoch: str = field(default_factory=lambda: uuid4().hex[:8])
 

@@ -29,6 +29,10 @@ class RestConfig(Section):
     allowed_origins: tuple[str, ...] = ()
     """Web origins besides our own whose pages may post here, such as https://crm.example; `*` all.
     """
+    allowed_hosts: tuple[str, ...] = ()
+    """Names besides `localhost` and addresses by which the door may be called, such as asr.example
+    of a proxy; `*` any. Others are refused where it listens on loopback, or where names are given
+    here."""
     vosk_url: str | None = None
     """Where the console's microphone finds the Vosk door; null: where that door listens."""
     max_message_bytes: int = Field(2**25, ge=2**10, le=2**30)

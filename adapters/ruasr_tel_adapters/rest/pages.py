@@ -17,7 +17,7 @@ from aiohttp import web
 from yarl import URL
 
 from ruasr_tel_adapters.rest.api import API
-from ruasr_tel_adapters.rest.problems import Handler, Problem
+from ruasr_tel_adapters.rest.problems import Handler
 
 VOSK_DOOR: Final = "vosk_ws"
 """The door that a browser's microphone speaks to."""
@@ -153,18 +153,3 @@ async def plain_types(request: web.Request, handler: Handler) -> web.StreamRespo
     if not response.prepared:
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
     return response
-
-
-@web.middleware
-async def own_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what a page of another site makes a browser do here: there is no login to stop it."""
-    origin = request.headers.get("Origin")
-    allowed = request.app[API].config.allowed_origins
-    changes = request.method not in ("GET", "HEAD", "OPTIONS") or "Upgrade" in request.headers
-    if origin and changes and not {origin, "*"} & set(allowed):
-        scheme, _, host = origin.partition("://")
-        if scheme not in ("http", "https") or host != request.host:
-            raise Problem(
-                403, f"the page is from {origin[:200]}, not from here (doors.rest.allowed_origins)"
-            )
-    return await handler(request)

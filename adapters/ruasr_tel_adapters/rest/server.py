@@ -7,8 +7,9 @@ from ruasr_tel.sockets import cannot_listen, listening_at, url_of
 from ruasr_tel_adapters.rest.api import API, Api
 from ruasr_tel_adapters.rest.audio import OUTLINES, Outlines
 from ruasr_tel_adapters.rest.config import RestConfig
+from ruasr_tel_adapters.rest.guard import is_loopback, own_host, own_origin
 from ruasr_tel_adapters.rest.operations import add
-from ruasr_tel_adapters.rest.pages import add_pages, own_origin, plain_types
+from ruasr_tel_adapters.rest.pages import add_pages, plain_types
 from ruasr_tel_adapters.rest.problems import problems
 from ruasr_tel_adapters.rest.routes import DOCUMENTS, OPERATIONS
 from ruasr_tel_adapters.rest.seed_socket import SOCKETS, Sockets, seed_socket
@@ -22,7 +23,8 @@ LINGER_S = 1.0
 def make_app(config: RestConfig, server: Server) -> web.Application:
     """Return the application with all routes."""
     app = web.Application(
-        middlewares=[plain_types, problems, own_origin], client_max_size=config.max_body_bytes
+        middlewares=[plain_types, problems, own_host, own_origin],
+        client_max_size=config.max_body_bytes,
     )
     app[API] = Api(config, server)
     app[OUTLINES] = Outlines()
@@ -76,6 +78,7 @@ class RestDoor:
             await self._runner.cleanup()
             raise cannot_listen("rest", self.url, error) from error
         self._host, self._port = self._runner.addresses[0][:2]
+        self._app[API].on_loopback = is_loopback(self._host)
 
     async def stop_accepting(self) -> None:
         """Refuse new recordings and calls with 503 from now on; reading goes on."""

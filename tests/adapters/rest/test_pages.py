@@ -48,9 +48,12 @@ async def test_everything_that_a_page_names_is_there(rest: Rest, page: str) -> N
 
 
 @pytest.mark.parametrize("host", ["evil.example;script-src *", "a b", "[::1", ""])
-async def test_a_strange_host_does_not_get_into_the_policy(rest: Rest, host: str) -> None:
-    async with rest.client.get("/docs", headers={"Host": host}) as response:
-        policy = response.headers.get("Content-Security-Policy", "")
+async def test_a_strange_host_does_not_get_into_the_policy(tmp_path: Path, host: str) -> None:
+    async with (
+        listening(tmp_path, RestConfig(allowed_hosts=("*",))) as rest,
+        rest.client.get("/docs", headers={"Host": host}) as response,
+    ):
+        policy = response.headers["Content-Security-Policy"]
     assert "script-src *" not in policy
 
 
@@ -87,20 +90,3 @@ async def test_the_console_is_at_the_root_or_the_documentation_in_its_place(
         for path in ("/", "/console", "/console/", "/console/index.html"):
             async with rest.client.get(path) as response:
                 assert await response.text() == "console"
-
-
-async def test_a_page_of_another_site_may_read_nothing_and_change_nothing(rest: Rest) -> None:
-    order, headers = {"url": "http://a/b"}, {"Origin": "https://evil.example"}
-    problem = await rest.json("POST", "/v1/recordings", 403, json=order, headers=headers)
-    assert problem["detail"] == (
-        "the page is from https://evil.example, not from here (doors.rest.allowed_origins)"
-    )
-    await rest.json("POST", "/v1/recordings", 403, json=order, headers={"Origin": "null"})
-    headers = {"Origin": rest.door.url}
-    await rest.json("POST", "/v1/recordings", 202, json=order, headers=headers)
-
-
-async def test_origins_can_be_allowed(tmp_path: Path) -> None:
-    order, headers = {"url": "http://a/b"}, {"Origin": "https://crm.example"}
-    async with listening(tmp_path, RestConfig(allowed_origins=("https://crm.example",))) as rest:
-        await rest.json("POST", "/v1/recordings", 202, json=order, headers=headers)
