@@ -1,6 +1,7 @@
 """Recordings in the database: order, state, result. One that has ended never changes."""
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Text, cast, select, update
 
-from ruasr_tel.recordings.model import Channels, Dialogue, Order, State
+from ruasr_tel.recordings.model import Channels, Dialogue, Order, Segment, State, Turn
 from ruasr_tel.recordings.model import Recording as RecordingValue
 from ruasr_tel.store.database import Database, cut, paged
 from ruasr_tel.store.tables import Recording, Result, fold
@@ -26,6 +27,7 @@ ASKED = ("phrases", "closed", "boost")
 """Fields of an order that are kept together."""
 
 _DIALOGUE = TypeAdapter(Dialogue)
+_TURN, _SEGMENT = TypeAdapter(Turn), TypeAdapter(Segment)
 
 
 class RecordingsStore(Database):
@@ -191,7 +193,20 @@ async def _whole(found: RecordingValue, written: str | None) -> RecordingValue:
     """Return a recording with its result, parsed beside the event loop, which live calls share."""
     if written is None:
         return found
-    return replace(found, result=await asyncio.to_thread(_DIALOGUE.validate_json, written))
+    return replace(found, result=await asyncio.to_thread(_read, written))
+
+
+def _read(written: str) -> Dialogue:
+    """Return a result, read in small steps.
+
+    One call of json or pydantic gives way to no other thread until it is done: in live calls
+    that would be heard. json does where it calls Python for each object.
+    """
+    parsed = json.loads(written, object_hook=lambda each: each)
+    transcript = parsed["transcript"]
+    parsed["turns"] = [_TURN.validate_python(each) for each in parsed["turns"]]
+    transcript["segments"] = [_SEGMENT.validate_python(each) for each in transcript["segments"]]
+    return _DIALOGUE.validate_python(parsed)
 
 
 def _mentions(text: str) -> ColumnElement[bool]:
