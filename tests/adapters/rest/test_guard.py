@@ -50,7 +50,10 @@ async def test_a_door_that_listens_on_more_checks_only_what_it_is_told(tmp_path:
 
 @pytest.mark.parametrize(
     ("host", "answer"),
-    [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("0.0.0.0", False), ("::", False)],
+    [
+        *[(host, True) for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost")],
+        *[(host, False) for host in ("0.0.0.0", "::", "pbx.example")],
+    ],
 )
 def test_loopback_is_told_from_the_rest(host: str, answer: bool) -> None:
     assert is_loopback(host) is answer
