@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,10 +140,12 @@ async def three_calls(own: Server, receiver: Receiver) -> None:
     ]
     assert [each["text"] for each in told[:-1]] == [final["text"] for final in finals]
     assert told[-1]["reason"] == ends[0]["reason"]
+    (started,) = own.of("CallStarted", heard.call_id)
+    started_ms = round(datetime.fromisoformat(started["at"]).timestamp() * 1000)
     for id, signature, body in receiver.got:
         sent_s = int(signature.partition(",")[0].removeprefix("t="))
         assert verify(SECRET, signature, body, now_s=sent_s)
-        assert id == f"{heard.call_id}/{json.loads(body)['number']}"
+        assert id == f"{heard.call_id}@{started_ms}/{json.loads(body)['number']}"
     assert set(receiver.tries.values()) == {2}  # the first try was refused, the second taken
 
     # The others' receivers were deaf or down: their calls were heard all the same.
