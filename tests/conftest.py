@@ -7,6 +7,11 @@ import tempfile
 from importlib.metadata import version
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine that others use, too, is slow at times: no example fails for the time it takes.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 PACKAGES = ("numpy", "onnxruntime", "sherpa-onnx", "soxr", "av", "websockets", "aiohttp", "dbos")
 
