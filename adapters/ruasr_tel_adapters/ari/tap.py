@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
@@ -308,19 +309,24 @@ class Tap:
     async def _clear(self) -> None:
         """Delete what was made: bridges first, so that no channel is heard in between.
 
-        All of a kind at once: an Asterisk that says nothing is waited for twice, not for each.
+        One after another: many calls may end at once, and Asterisk has their hang-ups to do. If it
+        says nothing it is asked no more; what is left is deleted when it is back.
         """
-        app, ari = self._around.config.app, self._around.ari
-        for channel in self.made.channels:
+        made, source = self.made, f"channel:{self.channel.id}"
+        for channel in made.channels:
             self._around.entries.forget(channel)
-        await asyncio.gather(
-            *(quietly(ari.request("DELETE", "bridges", each)) for each in self.made.bridges)
-        )
-        source = f"channel:{self.channel.id}"
-        await asyncio.gather(
-            *(quietly(ari.request("DELETE", "channels", each)) for each in self.made.channels),
-            quietly(ari.request("DELETE", "applications", app, "subscription", eventSource=source)),
-        )
+        requests: list[tuple[tuple[str, ...], dict[str, str]]] = [
+            *((("bridges", each), {}) for each in made.bridges),
+            *((("channels", each), {}) for each in made.channels),
+            (
+                ("applications", self._around.config.app, "subscription"),
+                {"eventSource": source},
+            ),
+        ]
+        with suppress(AriAway):
+            for path, values in requests:
+                with suppress(AriRefused):  # it is gone already
+                    await self._around.ari.request("DELETE", *path, **values)
 
     async def _go_on(self, variables: Mapping[str, str]) -> None:
         """Send the channel on in the dialplan."""
